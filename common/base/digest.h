@@ -1,0 +1,39 @@
+// XXH3-128 for content (fast), SHA-256 for what travels between machines.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/file.h"
+#include "common/base/result.h"
+
+namespace gnnflow {
+
+// 32 hexadecimal digits.
+class Digester {
+ public:
+  Digester();
+  Digester(Digester&&) noexcept;
+  Digester& operator=(Digester&&) noexcept;
+  ~Digester();
+  void add(std::span<const std::byte> bytes);
+  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  // Length first, so that ("ab","c") and ("a","bc") differ.
+  void add_field(std::string_view text);
+  std::string text() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+std::string digest_of(std::span<const std::byte> bytes);
+std::string digest_of(std::string_view text);
+Result<std::string> digest_of_file(const fs::path& path);
+std::string sha256_of(std::span<const std::byte> bytes);
+Result<std::string> sha256_of_file(const fs::path& path);
+
+}  // namespace gnnflow
