@@ -119,6 +119,14 @@ Result<FileWriter> FileWriter::create(const fs::path& path, int mode) {
   return FileWriter(std::move(file), path);
 }
 
+Result<FileWriter> FileWriter::resume(const fs::path& path, int64_t size, int mode) {
+  TRY(FileDescriptor file, open_file(path, O_WRONLY | O_CREAT | O_NOFOLLOW, mode));
+  if (::ftruncate(file.get(), size) != 0 || ::lseek(file.get(), size, SEEK_SET) != size) {
+    return system_error("going on with " + path.string(), errno);
+  }
+  return FileWriter(std::move(file), path);
+}
+
 Status FileWriter::keep(Status status) {
   if (!status) failed_ = status.error();
   return status;

@@ -59,6 +59,8 @@ std::string random_hex(int bytes);                               // from the ker
 class FileWriter {
  public:
   static Result<FileWriter> create(const fs::path& path, int mode = 0644);
+  // Goes on behind the first `size` bytes of a file that may be there; what lies beyond them is cut off.
+  static Result<FileWriter> resume(const fs::path& path, int64_t size, int mode = 0644);
   FileWriter(FileWriter&&) noexcept;
   FileWriter& operator=(FileWriter&&) noexcept;
   ~FileWriter();
