@@ -1,0 +1,26 @@
+// Progress as JSON and back.
+#include "common/wire/progress.h"
+
+namespace gnnflow {
+
+Json Progress::to_json() const {
+  Json json;
+  json["phase"] = phase;
+  json["done"] = done;
+  json["total"] = total;
+  json["unit"] = unit;
+  json["note"] = note;
+  return json;
+}
+
+Progress Progress::from_json(const Json& json) {
+  Progress progress;
+  progress.phase = json.text_or("phase", "");
+  progress.done = json.integer_or("done", 0);
+  progress.total = json.integer_or("total", 0);
+  progress.unit = json.text_or("unit", "");
+  progress.note = json.text_or("note", "");
+  return progress;
+}
+
+}  // namespace gnnflow

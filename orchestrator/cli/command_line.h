@@ -1,0 +1,32 @@
+// The command line as words turned into what is wanted. The one user of CLI11.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/file.h"
+#include "common/base/result.h"
+
+namespace gnnflow {
+
+enum class ColourMode { automatic, always, never };
+
+struct CommandLine {
+  std::string command;  // "run", ...; "help" and "version" too
+  std::string text;     // of help
+  fs::path file;        // empty: not said
+  fs::path state;       // empty: not said
+  std::vector<std::string> set;
+  bool json = false;
+  bool exit_code = false;
+  ColourMode colour = ColourMode::automatic;
+  int64_t run = 0;  // 0: the last
+  std::string step;
+  int task = -1;                  // -1: not said
+  std::vector<std::string> rest;  // of graph and partition: what follows, untouched
+};
+
+// `arguments` without the program's name. What is wrong is bad_usage.
+Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments);
+
+}  // namespace gnnflow

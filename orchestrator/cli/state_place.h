@@ -1,0 +1,25 @@
+// Which workflow and which state folder a command is about.
+#pragma once
+
+#include "common/base/file.h"
+#include "common/base/result.h"
+#include "orchestrator/cli/command_line.h"
+#include "orchestrator/cli/console.h"
+#include "orchestrator/workflow/workflow.h"
+
+namespace gnnflow {
+
+struct StatePlace {
+  fs::path file;    // the workflow; empty when only --state was given
+  fs::path folder;  // holds gnnflow.db, once something ran
+};
+
+constexpr std::string_view kDatabaseName = "gnnflow.db";
+
+// Of a workflow that was loaded.
+StatePlace place_of_workflow(const CommandLine& line, const Console& console, const Workflow& workflow);
+
+// For commands that may go without FILE: then the only workflow in the current folder that has a state.
+Result<StatePlace> find_state(const CommandLine& line, const Console& console);
+
+}  // namespace gnnflow

@@ -1,0 +1,176 @@
+// Where pieces lie, and bringing them to where they are read.
+#include "orchestrator/engine/artifacts.h"
+
+#include <utility>
+
+#include "common/base/digest.h"
+#include "orchestrator/engine/manifest.h"
+
+namespace gnnflow {
+namespace {
+
+const TransferProgress kNoProgress = [](int64_t) {};
+
+// Where a piece that was made elsewhere is put, below a root.
+fs::path brought_path(const Piece& piece) { return fs::path("data") / (piece.digest + ".whole") / piece.name; }
+
+Result<HostFile> host_file(const fs::path& file) {
+  std::error_code error;
+  const auto bytes = fs::file_size(file, error);
+  if (error) return Error{Cause::bad_data, file.string() + " cannot be read: " + error.message()};
+  TRY(auto digest, digest_of_file(file));
+  return HostFile{file.filename(), static_cast<int64_t>(bytes), digest};
+}
+
+Status put_piece(Host& host, const fs::path& from, const fs::path& to, const StopSignal& halt) {
+  TRY(auto text, read_file(manifest_of(from), kMostManifestBytes));
+  TRY(auto files, parse_manifest(text, manifest_of(from).string()));
+  TRY(host.put(from, files, to, kNoProgress, halt));
+  TRY(auto manifest, host_file(manifest_of(from)));
+  return host.put(from.parent_path(), {manifest}, to.parent_path(), kNoProgress, halt);
+}
+
+Status get_piece(Host& host, const fs::path& from, const fs::path& to, const StopSignal& halt) {
+  TRY(auto text, host.read(manifest_of(from), kMostManifestBytes));
+  TRY(auto files, parse_manifest(text, "manifest of " + from.string() + " on " + host.name()));
+  TRY(create_folders(to));
+  TRY(host.get(from, files, to, kNoProgress, halt));
+  return write_file_atomically(manifest_of(to), text);
+}
+
+Status put_local(Host& host, const fs::path& from, const fs::path& to, const StopSignal& halt) {
+  std::error_code error;
+  std::vector<HostFile> files;
+  if (!fs::is_directory(from, error)) {
+    TRY(auto file, host_file(from));
+    return host.put(from.parent_path(), {file}, to, kNoProgress, halt);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(from, error)) {
+    if (!entry.is_regular_file(error)) continue;
+    TRY(auto file, host_file(entry.path()));
+    file.path = entry.path().lexically_relative(from).string();
+    files.push_back(std::move(file));
+  }
+  return host.put(from, files, to / from.filename(), kNoProgress, halt);
+}
+
+}  // namespace
+
+std::string part_name(int part) { return "part-" + std::to_string(part); }
+
+Result<std::vector<LocationRow>> Locations::of(const std::string& digest, const std::string& piece) {
+  std::vector<LocationRow> found;
+  if (!store_) return found;
+  TRY(auto rows, store_->locations_of(digest));
+  for (LocationRow& row : rows) {
+    if (row.piece == piece && row.verified) found.push_back(std::move(row));
+  }
+  return found;
+}
+
+Result<std::optional<std::string>> Locations::on(const std::string& host, const std::string& digest, const std::string& piece) {
+  TRY(auto rows, of(digest, piece));
+  for (const LocationRow& row : rows) {
+    if (row.host == host) return std::optional(row.path);
+  }
+  return std::optional<std::string>();
+}
+
+std::string Locations::fault(const LocationRow& location) const {
+  const auto root = roots_.find(location.host);
+  if (root == roots_.end()) return "";
+  // The manifest of a part lies in the partition's folder and names the files from there; where the partition was made,
+  // its own manifest names them all.
+  const fs::path folder = root->second / location.path;
+  std::error_code error;
+  fs::path manifest = manifest_of(folder / location.piece);
+  if (!location.piece.starts_with("part-") || !fs::exists(manifest, error)) manifest = manifest_of(folder);
+  if (!fs::exists(folder, error)) return "it is gone";
+  auto text = read_file(manifest, kMostManifestBytes);
+  if (!text) return "its list of files is gone";
+  auto files = parse_manifest(*text, manifest.string());
+  return files ? first_misfit(folder, *files) : "its list of files is damaged";
+}
+
+Result<fs::path> Artifacts::partition_on(const std::string& host, const std::string& digest) {
+  TRY(auto rows, store_.locations_of(digest));
+  for (const LocationRow& row : rows) {
+    if (row.host == host && row.verified && row.piece.starts_with("part-")) return pool_.root(host) / row.path;
+  }
+  return Error{Cause::bad_state, "no part of partition " + digest + " lies on host " + host};
+}
+
+void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
+  auto here = locations_.on(host, piece.digest, piece.name);
+  if (!here) return then(std::move(here).error());
+  if (*here) return then(pool_.root(host) / **here);
+  auto& waiting = moving_[{host, piece.digest}];
+  waiting.push_back(std::move(then));
+  if (waiting.size() > 1) return;
+  const auto end = [this, host, digest = piece.digest](const Result<fs::path>& result) { finish(host, digest, result); };
+
+  const std::string controller(kController);
+  auto copies = locations_.of(piece.digest, piece.name);
+  if (!copies) return end(std::move(copies).error());
+  const LocationRow* source = nullptr;
+  for (const LocationRow& row : *copies) {
+    if (pool_.knows(row.host) && (!source || row.host == controller)) source = &row;
+  }
+  if (!source) return end(Error{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest});
+  const auto onward = [this, host, piece, end, controller](Result<fs::path> local) {
+    if (!local || host == controller) return end(local);
+    send(host, *local, piece, end);
+  };
+  if (source->host == controller) return onward(pool_.root(controller) / source->path);
+  fetch(source->host, source->path, piece, onward);
+}
+
+void Artifacts::fetch(const std::string& source, const std::string& path, const Piece& piece, Then then) {
+  const std::string controller(kController);
+  const fs::path to = brought_path(piece);
+  if (auto status = store_.set_location({piece.digest, piece.name, controller, to.string(), false}); !status) {
+    return then(std::move(status).error());
+  }
+  const fs::path local = pool_.root(controller) / to;
+  pool_.work<Status>(
+      source, [this, path, local](Host& host) { return get_piece(host, path, local, halt_); },
+      [this, piece, controller, to, then](Status status) {
+        if (!status) return then(std::move(status).error().within("fetching " + piece.name));
+        then(arrived(controller, piece, to.string()));
+      });
+}
+
+void Artifacts::send(const std::string& host, const fs::path& from, const Piece& piece, Then then) {
+  const fs::path to = brought_path(piece);
+  if (auto status = store_.set_location({piece.digest, piece.name, host, to.string(), false}); !status) {
+    return then(std::move(status).error());
+  }
+  pool_.work<Status>(
+      host, [this, from, to](Host& at) { return put_piece(at, from, to, halt_); },
+      [this, host, piece, to, then](Status status) {
+        if (!status) return then(std::move(status).error().within("sending " + piece.name + " to host " + host));
+        then(arrived(host, piece, to.string()));
+      });
+}
+
+Result<fs::path> Artifacts::arrived(const std::string& host, const Piece& piece, const std::string& path) {
+  TRY(store_.set_location({piece.digest, piece.name, host, path, true}));
+  return pool_.root(host) / path;
+}
+
+void Artifacts::finish(const std::string& host, const std::string& digest, const Result<fs::path>& result) {
+  for (auto& then : std::exchange(moving_[{host, digest}], {})) then(result);
+}
+
+void Artifacts::bring_local(const std::string& host, const fs::path& from, const std::string& digest, Then then) {
+  if (host == kController) return then(from);
+  const fs::path to = fs::path("data") / (digest + ".local");
+  pool_.work<Status>(
+      host, [this, from, to](Host& at) { return put_local(at, from, to, halt_); },
+      [this, host, from, to, then](Status status) {
+        if (!status) return then(std::move(status).error().within("sending " + from.string() + " to host " + host));
+        then(pool_.root(host) / to / from.filename());
+      });
+}
+
+}  // namespace gnnflow

@@ -1,0 +1,381 @@
+// One attempt of a step: how it runs, ends, and is cleaned up after.
+#include "orchestrator/engine/attempt.h"
+
+#include <algorithm>
+
+#include "common/base/text.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr Milliseconds kOrderLimit{30'000};
+constexpr Milliseconds kPublishLimit{3'600'000};  // digests and fsync of everything that it made
+constexpr Milliseconds kEndSlack{15'000};         // beyond grace, until a task that was told to end is taken as lost
+
+Message order_for(std::string_view type, const std::string& token) {
+  Message order;
+  order.head["type"] = type;
+  order.head["token"] = token;
+  return order;
+}
+
+// A task that was told to end says so in one of these ways.
+bool ended_as_told(int code, int signal) {
+  return signal == 15 || code == exit_code(Cause::terminated) || code == exit_code(Cause::interrupted) ||
+         code == exit_code(Cause::stopped);
+}
+
+}  // namespace
+
+Attempt::Attempt(Workbench& bench, AttemptSetup setup, AttemptOwner& owner)
+    : bench_(bench),
+      step_(setup.step),
+      kind_(setup.kind),
+      row_(std::move(setup.row)),
+      owner_(owner),
+      joined_(setup.joined),
+      published_(setup.tasks.size()),
+      metrics_(Json::Object{}),
+      allow_(static_cast<int>(setup.tasks.size())),
+      began_(bench.clock.now()) {
+  for (size_t i = 0; i < setup.tasks.size(); ++i) {
+    Task task;
+    task.row = std::move(setup.tasks[i]);
+    if (i < setup.plans.size()) task.plan = std::move(setup.plans[i]);
+    task.plan.host = task.row.host;
+    task.asked = joined_;
+    task.ended = task.row.state == TaskState::exited || task.row.state == TaskState::killed || task.row.state == TaskState::lost;
+    task.good = task.row.state == TaskState::exited && task.row.code == 0;
+    tasks_.push_back(std::move(task));
+  }
+}
+
+std::vector<std::string> Attempt::tokens() const {
+  std::vector<std::string> tokens;
+  for (const Task& task : tasks_) tokens.push_back(task.row.token);
+  return tokens;
+}
+
+std::vector<std::string> Attempt::open_hosts() const {
+  std::vector<std::string> hosts;
+  for (const Task& task : tasks_) {
+    if (!task.ended || phase_ == Phase::publishing) hosts.push_back(task.row.host);
+  }
+  return hosts;
+}
+
+std::string Attempt::name_of_task(const Task& task) const {
+  return (task.row.role.empty() ? "its task" : task.row.role) + " on " + task.row.host;
+}
+
+bool Attempt::all_ended() const {
+  return std::all_of(tasks_.begin(), tasks_.end(), [](const Task& task) { return task.ended; });
+}
+
+void Attempt::begin() {
+  if (phase_ != Phase::fresh) return;
+  began_ = bench_.clock.now();
+  if (row_.state == AttemptState::publishing) {
+    phase_ = Phase::publishing;
+    for (Task& task : tasks_) task.ended = task.good = true;
+    return publish();
+  }
+  for (const Task& task : tasks_) {
+    if (!task.ended || task.good) continue;
+    failing({AttemptState::failed, Cause::failed, name_of_task(task) + " had ended badly", task.row.tail});
+    if (all_ended()) conclude();
+    return;
+  }
+  prepare();
+}
+
+void Attempt::fail(AttemptEnd first) {
+  if (ending()) return;
+  end_fixed_ = true;
+  failing(std::move(first));
+  if (all_ended()) conclude();
+}
+
+void Attempt::cancel(Cause cause, std::string why) {
+  if (ending()) return;
+  end_fixed_ = true;
+  end_ = {AttemptState::cancelled, cause, std::move(why), ""};
+  phase_ = Phase::ending;
+  stop_others();
+  if (all_ended()) conclude();
+}
+
+void Attempt::failing(AttemptEnd first) {
+  end_ = std::move(first);
+  phase_ = Phase::ending;
+  stop_others();
+  owner_.attempt_failing(*this);
+}
+
+void Attempt::stop_others() {
+  stopped_at_ = bench_.clock.now();
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (!tasks_[i].ended) stop_task(static_cast<int>(i));
+  }
+  bench_.timers.after(bench_.workflow.grace + kEndSlack, [this] {
+    if (phase_ != Phase::ending) return;
+    for (size_t i = 0; i < tasks_.size(); ++i) {
+      if (!tasks_[i].ended) task_lost(static_cast<int>(i), "it did not end when told to");
+    }
+  });
+}
+
+void Attempt::stop_task(int index) {
+  Task& task = tasks_[index];
+  if (!task.asked) {  // never started: there is nothing to end
+    task.ended = true;
+    return;
+  }
+  // An answer that is to come is followed by this; an unknown host is asked when it is back.
+  if (task.waiting) return;
+  if (!task.answered) return ask(index);
+  bench_.pool.order(task.row.host, order_for("cancel", task.row.token), kOrderLimit, [this, index](Result<Message> answer) {
+    if (!answer && answer.error().cause != Cause::unreachable && !tasks_[index].ended) ask(index);
+  });
+}
+
+// What became of a task: the journal knows.
+void Attempt::ask(int index) {
+  tasks_[index].waiting = true;
+  bench_.pool.order(tasks_[index].row.host, order_for("ask", tasks_[index].row.token), kOrderLimit,
+                    [this, index](Result<Message> answer) { ask_answered(index, std::move(answer)); });
+}
+
+void Attempt::ask_answered(int index, Result<Message> answer) {
+  Task& task = tasks_[index];
+  task.waiting = false;
+  if (task.ended) return;
+  if (!answer) {
+    if (answer.error().cause != Cause::unreachable) task_lost(index, answer.error().message);
+    return;  // else it is asked again when its host is back
+  }
+  const std::string state = answer->head.text_or("state", "");
+  task.answered = true;
+  if (!answer->head.boolean_or("known", false) || state == "lost") {
+    task_lost(index, "its daemon knows it no more");
+  } else if (state == "exited" || state == "killed") {
+    task_ended(index, static_cast<int>(answer->head.integer_or("code", 0)),
+               static_cast<int>(answer->head.integer_or("signal", 0)), answer->head);
+  } else if (ending()) {
+    stop_task(index);
+  }
+}
+
+void Attempt::event(int index, const Message& event) {
+  if (over()) return;
+  Task& task = tasks_[index];
+  const std::string what = event.head.text_or("event", "");
+  task.row.last_seen_ms = bench_.clock.unix_milliseconds();
+  if (what == "report") {
+    report(index, event.head.get("message"), event.body);
+  } else if (what == "restarted") {
+    bench_.observer.note(step_->name + ": " + name_of_task(task) + " ended and was started again by its daemon");
+    bench_.commit(bench_.store.add_event(bench_.run, step_->name, name_of_task(task) + " was started again"));
+  } else if (what == "exited" && !task.ended) {
+    task_ended(index, static_cast<int>(event.head.integer_or("code", 0)),
+               static_cast<int>(event.head.integer_or("signal", 0)), event.head);
+  }
+}
+
+void Attempt::task_ended(int index, int code, int signal, const Json& said) {
+  Task& task = tasks_[index];
+  if (task.ended) return;
+  task.ended = true;
+  task.good = code == 0 && signal == 0;
+  task.cause = cause_named(said.text_or("cause", "")).value_or(signal ? Cause::failed : cause_of_exit_code(code));
+  task.row.state = signal ? TaskState::killed : TaskState::exited;
+  task.row.code = code;
+  task.row.signal = signal;
+  task.row.ended_ms = bench_.clock.unix_milliseconds();
+  if (!task.good) {
+    const std::string end = signal ? "killed by signal " + std::to_string(signal) : "exit code " + std::to_string(code);
+    const std::string message = said.text_or("message", "");
+    task.message = name_of_task(task) + ": " + (message.empty() ? end : message + " (" + end + ")");
+    task.tail = task.row.tail = said.text_or("tail", "");
+  }
+  bench_.commit(bench_.store.set_task(task.row));
+  after_end(index);
+}
+
+void Attempt::task_lost(int index, const std::string& why) {
+  Task& task = tasks_[index];
+  if (task.ended) return;
+  task.ended = task.lost = true;
+  task.cause = Cause::unreachable;
+  task.message = name_of_task(task) + " was lost: " + why;
+  task.row.state = TaskState::lost;
+  task.row.ended_ms = bench_.clock.unix_milliseconds();
+  bench_.commit(bench_.store.set_task(task.row));
+  after_end(index);
+}
+
+void Attempt::after_end(int index) {
+  Task& task = tasks_[index];
+  order_of_ends_.push_back(index);
+  if (is_service() && task.good && !ending()) {
+    task.good = false;
+    task.message = name_of_task(task) + " ended by itself";
+  }
+  if (!task.good && !ending()) {
+    failing({task.lost ? AttemptState::lost : AttemptState::failed, task.cause, task.message, task.tail});
+  }
+  if (!all_ended()) return;
+  if (phase_ == Phase::running) return publish();
+  if (phase_ == Phase::ending) conclude();
+}
+
+// The task that explains the others' ends: a lost host before all; else the first that did not just miss a peer.
+AttemptEnd Attempt::first_cause() const {
+  if (end_fixed_) return end_;
+  const Task* best = nullptr;
+  for (const int index : order_of_ends_) {
+    const Task& task = tasks_[index];
+    if (task.good) continue;
+    if (task.lost) return {AttemptState::lost, Cause::unreachable, task.message, ""};
+    const bool late_kill = task.row.signal == 9 && bench_.clock.now() - stopped_at_ > bench_.workflow.grace;
+    if (best && (best->cause != Cause::unreachable || ended_as_told(task.row.code, task.row.signal) || late_kill)) continue;
+    if (!best || task.cause != Cause::unreachable) best = &task;
+  }
+  if (!best) return end_;
+  return {AttemptState::failed, best->cause, best->message, best->tail};
+}
+
+void Attempt::conclude() {
+  if (phase_ == Phase::cleaning || over()) return;
+  end_ = first_cause();
+  row_.state = end_.state;
+  bench_.commit(bench_.store.set_attempt(row_.id, end_.state, name_of(end_.cause), end_.message));
+  clean();
+}
+
+void Attempt::publish() {
+  phase_ = Phase::publishing;
+  if (row_.state != AttemptState::publishing) {
+    row_.state = AttemptState::publishing;
+    bench_.commit(bench_.store.set_attempt(row_.id, row_.state));
+  }
+  open_ = 0;
+  for (const Task& task : tasks_) open_ += !task.plan.pieces.empty();
+  if (open_ == 0) return commit_success();
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (!tasks_[i].plan.pieces.empty()) publish_task(static_cast<int>(i));
+  }
+}
+
+void Attempt::publish_task(int index) {
+  const Task& task = tasks_[index];
+  Message order = order_for("publish", task.row.token);
+  order.head["to"] = "outputs/" + row_.step + "/" + row_.key + "/" + std::to_string(row_.number);
+  order.head["pieces"] = Json(Json::Array(task.plan.pieces.begin(), task.plan.pieces.end()));
+  bench_.pool.order(task.row.host, std::move(order), kPublishLimit,
+                    [this, index](Result<Message> answer) { published(index, std::move(answer)); });
+}
+
+void Attempt::published(int index, Result<Message> answer) {
+  if (phase_ != Phase::publishing || published_[index]) return;
+  if (!answer) {
+    if (answer.error().cause == Cause::unreachable) return;  // asked again when its host is back
+    const bool lost = answer.error().cause == Cause::not_found;  // its folder went with a daemon's end
+    end_fixed_ = true;
+    failing({lost ? AttemptState::lost : AttemptState::failed, answer.error().cause,
+             "publishing " + name_of_task(tasks_[index]) + ": " + answer.error().message, ""});
+    return conclude();
+  }
+  published_[index] = answer->head.get("pieces");
+  if (--open_ == 0) commit_success();
+}
+
+void Attempt::commit_success() {
+  const std::string to = "outputs/" + row_.step + "/" + row_.key + "/" + std::to_string(row_.number) + "/";
+  std::vector<PieceRow> pieces;
+  std::vector<LocationRow> locations;
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (!published_[i] || !published_[i]->is_array()) continue;
+    for (const Json& piece : published_[i]->array()) {
+      const std::string name = piece.text_or("name", ""), digest = piece.text_or("digest", "");
+      pieces.push_back({name, digest, piece.integer_or("bytes", 0)});
+      locations.push_back({digest, name, tasks_[i].row.host, to + name, true});
+    }
+  }
+  bench_.commit(bench_.store.succeed(row_.id, pieces, locations));
+  row_.state = AttemptState::succeeded;
+  row_.metrics = metrics_;
+  end_ = {AttemptState::succeeded, Cause::failed, "", ""};
+  clean();
+}
+
+// The ends are stored: journals may forget them and temporary folders go.
+void Attempt::clean() {
+  phase_ = Phase::cleaning;
+  open_ = 1;
+  const Milliseconds limit = bench_.workflow.grace + kOrderLimit;
+  for (const Task& task : tasks_) {
+    if (!task.asked || !bench_.pool.reached(task.row.host)) continue;
+    open_ += 2;
+    bench_.pool.order(task.row.host, order_for("discard", task.row.token), limit, [this](Result<Message>) { cleaned(); });
+    bench_.pool.order(task.row.host, order_for("acknowledge", task.row.token), limit, [this](Result<Message>) { cleaned(); });
+  }
+  if (row_.state == AttemptState::succeeded && !row_.resume_key.empty() && bench_.pool.reached(tasks_.front().row.host)) {
+    ++open_;  // its output holds the last checkpoint
+    Message order;
+    order.head["type"] = "remove";
+    order.head["path"] = "checkpoints/" + row_.step + "/" + row_.resume_key;
+    bench_.pool.order(tasks_.front().row.host, std::move(order), limit, [this](Result<Message>) { cleaned(); });
+  }
+  // Never from inside the call that ended it: whoever made it may still be walking over attempts.
+  bench_.timers.after(Milliseconds(0), [this] { cleaned(); });
+}
+
+void Attempt::cleaned() {
+  if (--open_ > 0) return;
+  phase_ = Phase::over;
+  owner_.attempt_ended(*this);
+}
+
+void Attempt::host_closed(const std::string& host) {
+  if (phase_ >= Phase::cleaning) return;
+  for (Task& task : tasks_) {
+    if (task.row.host != host || task.ended || !task.asked) continue;
+    task.answered = task.waiting = false;
+    if (task.row.state != TaskState::started) continue;
+    task.row.state = TaskState::unknown;
+    task.row.last_seen_ms = bench_.pool.last_seen(host);
+    bench_.commit(bench_.store.set_task(task.row));
+  }
+}
+
+void Attempt::host_back(const std::string& host) {
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    Task& task = tasks_[i];
+    const int index = static_cast<int>(i);
+    if (task.row.host != host) continue;
+    if (phase_ == Phase::publishing && !published_[i] && !task.plan.pieces.empty()) publish_task(index);
+    if (task.ended || !task.asked || task.answered || task.waiting) continue;
+    if (phase_ == Phase::running) start(index);  // put if absent: its answer says what became of it
+    if (phase_ == Phase::ending) ask(index);
+  }
+}
+
+void Attempt::host_lost(const std::string& host, const std::string& why) {
+  if (phase_ == Phase::publishing) {
+    end_fixed_ = true;
+    failing({AttemptState::lost, Cause::unreachable, "host " + host + " was lost while publishing: " + why, ""});
+    return conclude();
+  }
+  for (size_t i = 0; i < tasks_.size() && phase_ < Phase::cleaning; ++i) {
+    if (tasks_[i].row.host == host && tasks_[i].asked) task_lost(static_cast<int>(i), why);
+  }
+}
+
+void Attempt::tick() {
+  if (is_service() || step_->timeout.count() == 0 || phase_ == Phase::publishing || ending()) return;
+  if (bench_.clock.now() - began_ < step_->timeout) return;
+  fail({AttemptState::failed, Cause::failed, "it ran longer than its timeout of " + format_duration(step_->timeout), ""});
+}
+
+}  // namespace gnnflow

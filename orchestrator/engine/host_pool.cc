@@ -1,0 +1,223 @@
+// The hosts of a run.
+#include "orchestrator/engine/host_pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr Milliseconds kStartLimit{20'000};
+constexpr Milliseconds kConnectLimit{15'000};
+constexpr Milliseconds kReachLimit{30'000};  // a daemon that is just ending gives way to a new one
+constexpr Milliseconds kReachAgain{100};
+constexpr Milliseconds kLook{5};
+
+}  // namespace
+
+HostThread::~HostThread() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+    jobs_.clear();
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void HostThread::call(std::function<void()> job) {
+  std::lock_guard lock(mutex_);
+  jobs_.push_back(std::move(job));
+  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+  changed_.notify_one();
+}
+
+void HostThread::loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return ending_ || !jobs_.empty(); });
+    if (ending_) return;
+    auto job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+}
+
+struct HostPool::Entry {
+  std::unique_ptr<Host> host;
+  std::shared_ptr<DaemonLink> link;
+  Json greeting;
+  bool reaching = false;
+  int generation = 0;  // of the link: news of an older one is not news
+  int64_t last_seen = 0;
+  std::vector<std::function<void(Status)>> waiting;
+  HostThread thread;  // last: ends before what its jobs use
+};
+
+struct HostPool::Pending {
+  std::string host;
+  Monotonic until;
+  bool answered = false;
+  std::function<void(Result<Message>)> then;
+};
+
+HostPool::HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
+                   const Clock& clock)
+    : greeting_(std::move(greeting)), happenings_(happenings), clock_(clock) {
+  for (auto& host : hosts) {
+    const std::string name = host->name();
+    auto entry = std::make_unique<Entry>();
+    entry->host = std::move(host);
+    entries_.emplace(name, std::move(entry));
+  }
+}
+
+HostPool::~HostPool() { ending_ = true; }
+
+void HostPool::listen(EventSink events, ClosedSink closed) {
+  events_ = std::move(events);
+  closed_ = std::move(closed);
+}
+
+fs::path HostPool::root(const std::string& host) const { return entries_.at(host)->host->root(); }
+bool HostPool::reached(const std::string& host) const { return knows(host) && entries_.at(host)->link != nullptr; }
+const Json& HostPool::greeting(const std::string& host) const { return entries_.at(host)->greeting; }
+int64_t HostPool::last_seen(const std::string& host) const { return entries_.at(host)->last_seen; }
+
+void HostPool::call(const std::string& host, std::function<void(Host&)> job) {
+  Entry& entry = *entries_.at(host);
+  entry.thread.call([at = entry.host.get(), job = std::move(job)] { job(*at); });
+}
+
+void HostPool::reach(const std::string& host, std::function<void(Status)> then) {
+  if (!knows(host)) return then(Error{Cause::not_found, "host " + host + " is not in the workflow"});
+  Entry& entry = *entries_.at(host);
+  if (entry.link) return then(Status());
+  entry.waiting.push_back(std::move(then));
+  if (std::exchange(entry.reaching, true)) return;
+  const int generation = ++entry.generation;
+  call(host, [this, host, generation](Host& at) {
+    const Deadline deadline = Deadline::after(kReachLimit);
+    auto link = std::make_shared<Result<std::shared_ptr<DaemonLink>>>(open(at, generation));
+    while (!*link && link->error().cause == Cause::temporary && !deadline.passed() && !ending_) {
+      std::this_thread::sleep_for(kReachAgain);
+      *link = open(at, generation);
+    }
+    happenings_.post([this, host, generation, link] { connected(host, generation, std::move(*link)); });
+  });
+}
+
+Result<std::shared_ptr<DaemonLink>> HostPool::open(Host& host, int generation) {
+  TRY(host.start_daemon(greeting_.lease, greeting_.grace, Deadline::after(kStartLimit)));
+  auto sink = [this, generation](const std::string& name, Message event) {
+    happenings_.post([this, name, generation, event = std::move(event)] { received(name, generation, event); });
+  };
+  TRY(auto link, DaemonLink::open(host, greeting_, sink, Deadline::after(kConnectLimit)));
+  return std::shared_ptr<DaemonLink>(std::move(link));
+}
+
+void HostPool::connected(const std::string& host, int generation, Result<std::shared_ptr<DaemonLink>> link) {
+  Entry& entry = *entries_.at(host);
+  if (generation != entry.generation) return;
+  entry.reaching = false;
+  Status status;
+  if (link) {
+    entry.link = std::move(link).value();
+    entry.greeting = entry.link->greeting();
+    entry.last_seen = clock_.unix_milliseconds();
+  } else {
+    status = Status(std::move(link).error().within("daemon of host " + host));
+  }
+  for (auto& then : std::exchange(entry.waiting, {})) then(status);
+}
+
+void HostPool::received(const std::string& host, int generation, const Message& event) {
+  Entry& entry = *entries_.at(host);
+  if (generation != entry.generation) return;
+  if (event.type() == "closed") return drop(host, event.head.text_or("message", "the connection ended"));
+  entry.last_seen = clock_.unix_milliseconds();
+  if (events_) events_(host, event);
+}
+
+void HostPool::drop(const std::string& host, const std::string& why) {
+  Entry& entry = *entries_.at(host);
+  if (!entry.link) return;
+  ++entry.generation;
+  entry.link.reset();
+  if (closed_) closed_(host, why);
+}
+
+void HostPool::order(const std::string& host, Message order, Milliseconds limit,
+                     std::function<void(Result<Message>)> then) {
+  if (!reached(host)) {
+    happenings_.post([host, then] { then(Error{Cause::unreachable, "the daemon of host " + host + " is not connected"}); });
+    return;
+  }
+  auto pending = std::make_shared<Pending>(Pending{host, clock_.now() + limit, false, std::move(then)});
+  pending_.push_back(pending);
+  entries_.at(host)->link->order_later(std::move(order), [this, pending](Result<Message> answer) {
+    auto kept = std::make_shared<Result<Message>>(std::move(answer));
+    happenings_.post([this, pending, kept] {
+      if (std::exchange(pending->answered, true)) return;
+      if (*kept) entries_.at(pending->host)->last_seen = clock_.unix_milliseconds();
+      pending->then(std::move(*kept));
+    });
+  });
+}
+
+void HostPool::tick() {
+  std::erase_if(pending_, [](const auto& pending) { return pending->answered; });
+  const auto now = clock_.now();
+  for (const auto& pending : std::vector(pending_)) {
+    if (pending->answered || now < pending->until) continue;
+    pending->answered = true;
+    drop(pending->host, "no answer in time");
+    pending->then(Error{Cause::unreachable, "the daemon of host " + pending->host + " gave no answer in time"});
+  }
+}
+
+bool HostPool::reaching() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second->reaching; });
+}
+
+void HostPool::goodbye(Milliseconds limit) {
+  struct Farewell {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int open = 0;  // guarded by mutex
+  };
+  ending_ = true;
+  auto farewell = std::make_shared<Farewell>();
+  const Deadline deadline = Deadline::after(limit);
+  for (auto& [name, entry] : entries_) {
+    if (!entry->link) continue;
+    ++entry->generation;  // its closing is no news any more
+    {
+      std::lock_guard lock(farewell->mutex);
+      ++farewell->open;
+    }
+    entry->thread.call([farewell, deadline, link = entry->link, host = entry->host.get()] {
+      Message order;
+      order.head["type"] = "goodbye";
+      if (auto answer = link->order(std::move(order), deadline); !answer) {
+        log_warning("goodbye to host {}: {}; its lease ends it", host->name(), answer.error().message);
+      } else {
+        // Its lock is free when it has gone, not when it has answered.
+        while (!deadline.passed() && host->daemon_alive().value_or(false)) std::this_thread::sleep_for(kLook);
+      }
+      std::lock_guard lock(farewell->mutex);
+      --farewell->open;
+      farewell->changed.notify_all();
+    });
+  }
+  std::unique_lock lock(farewell->mutex);
+  farewell->changed.wait_for(lock, limit + kLook, [&] { return farewell->open == 0; });
+  lock.unlock();
+  for (auto& [name, entry] : entries_) entry->link.reset();
+}
+
+}  // namespace gnnflow

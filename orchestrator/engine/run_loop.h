@@ -1,0 +1,155 @@
+// One run of a workflow: the loop that takes what happened, lets the plan say what is next, and does it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/stop_signal.h"
+#include "orchestrator/engine/attempt.h"
+#include "orchestrator/engine/decide.h"
+#include "orchestrator/engine/engine.h"
+#include "orchestrator/engine/placement_run.h"
+#include "orchestrator/engine/plan.h"
+#include "orchestrator/engine/workbench.h"
+
+namespace gnnflow {
+
+std::vector<PlanStep> plan_steps(const Workflow& workflow, const StepKinds& kinds);
+// The folders of the hosts whose files this machine sees.
+Locations::Roots roots_here(const Workflow& workflow, const std::vector<std::unique_ptr<Host>>& hosts);
+// `run` and `retry` end with the first cause's code when it is one of those that say what to do, and all failed steps share it.
+int exit_code_of(const std::vector<Cause>& failures);
+
+class RunLoop : public AttemptOwner {
+ public:
+  explicit RunLoop(EngineSetup setup);
+  ~RunLoop() override;
+  int run();
+
+  void attempt_failing(Attempt& attempt) override;
+  void attempt_spoke(Attempt& attempt) override;
+  void attempt_ended(Attempt& attempt) override;
+
+ private:
+  struct StepRun {
+    enum class Phase {
+      waiting,   // for steps before it
+      decided,   // the verdict is there, nothing was done about it yet
+      reaching,  // the daemons of its hosts
+      queued,    // for cores, its service, or the end of an older attempt
+      working,
+      homing,    // succeeded; its pieces are copied to the controller
+      done,
+      stopped,   // failed, or the run ended before it
+    };
+    const StepEntry* entry = nullptr;
+    const Step* kind = nullptr;
+    Phase phase = Phase::waiting;
+    Verdict verdict;
+    std::string reason;
+    std::vector<TaskPlan> plans;
+    std::optional<AttemptRow> unfinished;  // of an earlier controller; joined or cancelled
+    Attempt* joined = nullptr;             // that one, until it begins
+    Attempt* old = nullptr;                // or while it is being cancelled
+    Attempt* attempt = nullptr;
+    PlacementRun* placement = nullptr;
+    Monotonic began;
+    int failures = 0, losses = 0;          // of this run
+    bool stored = false;        // its decision is
+    bool failed = false;        // for good
+    bool was_up = false, told_waiting = false;
+    std::optional<Error> error;  // why nothing could be decided
+  };
+
+  // run_loop.cc
+  int run_nothing();
+  std::vector<RunStepRow> rows() const;
+  std::optional<Error> survey();
+  void take_up();
+  bool nothing_to_do() const;
+  void begin();
+  void loop_once();
+  bool finished() const;
+  int finish();
+  void look_for_stop();
+  void stop_all(const std::string& why);
+  void event(const std::string& host, const Message& event);
+  void closed(const std::string& host, const std::string& why);
+  void recover(const std::string& host);
+  void greeted(const std::string& host);
+  Milliseconds lost_after() const;
+  std::string summary() const;
+
+  // run_steps.cc
+  void advance();
+  void decide(int index);
+  void act(int index);
+  void settle(int index, Made made);
+  void go_home(int index);
+  void start_placement(int index);
+  bool plan_tasks(int index);
+  void reach(int index);
+  void reached(int index, const std::string& host, Status status);
+  std::set<std::string> hosts_of(int index);
+  void start_queued();
+  Claims claims_of(const StepRun& step) const;
+  void start_attempt(int index);
+  bool ensure_service(int index);
+  Attempt* make_attempt(int index);
+  Attempt* add_attempt(AttemptSetup setup);
+  void end_old(Attempt& attempt, const std::string& why);
+  std::vector<TaskRow> task_rows(const StepRun& step, int number, const std::vector<std::string>& hosts) const;
+  std::optional<AttemptRow> begin_row(int index, const std::vector<std::string>& hosts, std::vector<TaskRow>& tasks);
+  bool can_join(int index);
+  void cancel_old(const AttemptRow& row, std::string why);
+  void meet();
+  void drain();
+
+  // run_ends.cc
+  void work_ended(int index, Attempt& attempt);
+  void placement_ended(int index, PlacementRun& placement);
+  void ended_badly(int index, const AttemptEnd& end, bool joined);
+  void try_again(int index, const std::string& why);
+  void fail_step(int index, const AttemptEnd& end);
+  void fail_before_start(int index, const Error& error);
+  void distrust_inputs(const StepRun& step);
+
+  void news(int index, std::string_view what, std::string_view detail);
+  void set_step(int index, Decision decision, int64_t attempt, std::string_view reason);
+  Scene scene(const StepRun& step) const { return {&workflow_, step.entry, &made_}; }
+  int index_of(std::string_view step) const;
+  void forget_tokens(const Attempt& attempt);
+
+  EngineSetup setup_;
+  const Workflow& workflow_;
+  const StepKinds& kinds_;
+  StopSignal halt_;  // raised when the run ends, however
+  Happenings happenings_;
+  Timers timers_;
+  MadeSteps made_;
+  Locations locations_;
+  ContentDigests digests_;
+  HostPool pool_;
+  Artifacts artifacts_;
+  Cores cores_;
+  Workbench bench_;
+  Decider decider_;
+  Plan plan_;
+  std::vector<StepRun> steps_;
+  std::deque<StepEntry> ghosts_;  // steps of old attempts that are only to be cancelled
+  bool strangers_ = false;        // there are unfinished attempts of steps that the workflow has no more
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+  std::vector<std::unique_ptr<PlacementRun>> placements_;
+  std::map<std::string, std::pair<Attempt*, int>, std::less<>> tokens_;
+  std::set<std::string> recovering_, greeted_;
+  std::vector<Cause> failures_;
+  bool stopping_ = false;
+  std::optional<Cause> stopped_by_;  // a signal or `gnnflow stop`
+  Monotonic looked_;
+};
+
+}  // namespace gnnflow

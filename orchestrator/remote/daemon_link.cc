@@ -1,0 +1,222 @@
+// One thread receives, one beats; whoever orders sends on its own thread and waits for the receiving one.
+#include "orchestrator/remote/daemon_link.h"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace gnnflow {
+namespace {
+
+constexpr Milliseconds kBeatEvery{2000};
+constexpr Milliseconds kSendLimit{10'000};
+
+using Done = std::function<void(Result<Message>)>;
+
+Result<Message> outcome(Message reply, const std::string& host) {
+  if (reply.head.boolean_or("ok", false)) return reply;
+  const Cause cause = cause_named(reply.head.text_or("cause", "")).value_or(Cause::failed);
+  return Error{cause,
+               fmt::format("host {}: {}", host, reply.head.text_or("message", "refused without a reason"))};
+}
+
+}  // namespace
+
+// Shared with its threads, so that the link may also be let go of on one of them.
+struct DaemonLink::State : std::enable_shared_from_this<DaemonLink::State> {
+  State(std::string name, DaemonGreeting said, MessageLink connected, Sink told)
+      : host(std::move(name)), greeting(std::move(said)), link(std::move(connected)), sink(std::move(told)) {}
+
+  const std::string host;
+  const DaemonGreeting greeting;
+  MessageLink link;
+  const Sink sink;
+  Json answer;  // to hello; written before open() returns
+  std::mutex mutex;
+  std::condition_variable changed;
+  int64_t next_id = 1;              // guarded by mutex
+  std::map<int64_t, Done> waiting;  // guarded by mutex
+  bool opened = false;              // guarded by mutex: the caller has the link, so its end is news
+  bool leaving = false;             // guarded by mutex: the caller lets go of it, so its end is no news
+  bool closed = false;              // guarded by mutex
+  std::string why;                  // guarded by mutex
+  std::thread receiver, beater;
+
+  void start();
+  void leave();
+  void receive();
+  void beat();
+  void dispatch(Message message);
+  void close(std::string reason);
+  Error ended() const {
+    return {Cause::unreachable, fmt::format("host {}: the connection to its daemon ended: {}", host, why)};
+  }
+  Done take(int64_t id);
+  int64_t post(Message order, Done done);
+  Result<Message> order(Message order, Deadline deadline);
+  Status hello(Deadline deadline);
+};
+
+void DaemonLink::State::start() {
+  receiver = std::thread([self = shared_from_this()] { self->receive(); });
+  beater = std::thread([self = shared_from_this()] { self->beat(); });
+}
+
+void DaemonLink::State::leave() {
+  {
+    std::lock_guard lock(mutex);
+    leaving = true;
+    changed.notify_all();
+  }
+  link.shut_down();
+  for (std::thread* thread : {&receiver, &beater}) {
+    // In a callback of ours: the thread ends by itself, and keeps what it needs alive until then.
+    if (thread->get_id() == std::this_thread::get_id()) {
+      thread->detach();
+    } else if (thread->joinable()) {
+      thread->join();
+    }
+  }
+}
+
+void DaemonLink::State::receive() {
+  while (true) {
+    Result<std::optional<Message>> message = link.receive(Deadline::never());
+    if (!message) return close(message.error().message);
+    if (*message) dispatch(std::move(**message));
+  }
+}
+
+void DaemonLink::State::beat() {
+  std::unique_lock lock(mutex);
+  while (!changed.wait_for(lock, kBeatEvery, [&] { return leaving || closed; })) {
+    Message beat;
+    beat.head["type"] = "beat";
+    beat.head["id"] = next_id++;
+    beat.head["epoch"] = greeting.epoch;
+    beat.head["lease_ms"] = greeting.lease.count();
+    lock.unlock();
+    // A failure shuts the connection down, which the receiving thread sees.
+    (void)link.send(beat, Deadline::after(kSendLimit));
+    lock.lock();
+  }
+}
+
+void DaemonLink::State::dispatch(Message message) {
+  if (message.type() == "event") {
+    std::unique_lock lock(mutex);
+    if (leaving) return;
+    lock.unlock();
+    return sink(host, std::move(message));
+  }
+  if (message.type() != "reply") return;
+  // An answer that nobody waits for any more is dropped.
+  if (Done done = take(message.head.integer_or("to", 0))) done(outcome(std::move(message), host));
+}
+
+void DaemonLink::State::close(std::string reason) {
+  std::unique_lock lock(mutex);
+  closed = true;
+  why = std::move(reason);
+  std::map<int64_t, Done> unanswered = std::exchange(waiting, {});
+  const bool news = opened && !leaving;
+  changed.notify_all();
+  lock.unlock();
+  link.shut_down();
+  for (auto& [id, done] : unanswered) done(ended());
+  if (!news) return;
+  Message event;
+  event.head["type"] = "closed";
+  event.head["message"] = ended().message;
+  sink(host, std::move(event));
+}
+
+Done DaemonLink::State::take(int64_t id) {
+  std::lock_guard lock(mutex);
+  auto found = waiting.find(id);
+  if (found == waiting.end()) return {};
+  Done done = std::move(found->second);
+  waiting.erase(found);
+  return done;
+}
+
+int64_t DaemonLink::State::post(Message order, Done done) {
+  std::unique_lock lock(mutex);
+  const int64_t id = next_id++;
+  if (closed) {
+    lock.unlock();
+    done(ended());
+    return id;
+  }
+  waiting.emplace(id, std::move(done));
+  lock.unlock();
+  order.head["id"] = id;
+  order.head["epoch"] = greeting.epoch;
+  if (Status sent = link.send(order, Deadline::after(kSendLimit)); !sent) {
+    if (Done unsent = take(id)) unsent(std::move(sent).error().within("host " + host));
+  }
+  return id;
+}
+
+Result<Message> DaemonLink::State::order(Message order, Deadline deadline) {
+  auto answered = std::make_shared<std::promise<Result<Message>>>();
+  std::future<Result<Message>> future = answered->get_future();
+  const std::string type = order.type();
+  const int64_t id =
+      post(std::move(order), [answered](Result<Message> reply) { answered->set_value(std::move(reply)); });
+  if (deadline.poll_timeout() < 0) return future.get();
+  if (future.wait_for(deadline.left()) == std::future_status::timeout && take(id)) {
+    return Error{Cause::unreachable,
+                 fmt::format("host {}: its daemon gave no answer to '{}' in time", host, type)};
+  }
+  return future.get();
+}
+
+Status DaemonLink::State::hello(Deadline deadline) {
+  Message message;
+  message.head["type"] = "hello";
+  message.head["store"] = greeting.store;
+  message.head["host"] = host;
+  message.head["lease_ms"] = greeting.lease.count();
+  message.head["grace_ms"] = greeting.grace.count();
+  TRY(Message reply, order(std::move(message), deadline));
+  answer = std::move(reply.head);
+  std::lock_guard lock(mutex);
+  if (closed) return ended();
+  opened = true;
+  return {};
+}
+
+DaemonLink::DaemonLink(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+DaemonLink::~DaemonLink() { state_->leave(); }
+
+Result<std::unique_ptr<DaemonLink>> DaemonLink::open(Host& host, const DaemonGreeting& greeting, Sink sink,
+                                                     Deadline deadline) {
+  TRY(MessageLink connected, host.connect(deadline));
+  auto state = std::make_shared<State>(host.name(), greeting, std::move(connected), std::move(sink));
+  state->start();
+  std::unique_ptr<DaemonLink> link(new DaemonLink(state));
+  TRY(state->hello(deadline));
+  return link;
+}
+
+const Json& DaemonLink::greeting() const { return state_->answer; }
+
+Result<Message> DaemonLink::order(Message order, Deadline deadline) {
+  return state_->order(std::move(order), deadline);
+}
+
+void DaemonLink::order_later(Message order, std::function<void(Result<Message>)> done) {
+  state_->post(std::move(order), std::move(done));
+}
+
+bool DaemonLink::closed() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->closed;
+}
+
+}  // namespace gnnflow

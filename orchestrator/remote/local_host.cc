@@ -1,0 +1,122 @@
+// Here the daemon is started as a program and reached over its socket, and files are copied from folder to
+// folder.
+#include "orchestrator/remote/local_host.h"
+
+#include <algorithm>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "common/base/child_process.h"
+#include "common/base/text.h"
+#include "orchestrator/remote/transfer.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr Milliseconds kPollPause{20};
+constexpr int64_t kMostLog = 64 << 20;
+constexpr size_t kLogLines = 5;
+
+std::string last_lines(const fs::path& log) {
+  Result<std::string> text = read_file(log, kMostLog);
+  if (!text) return "its log " + log.string() + " cannot be read";
+  std::vector<std::string> lines = split(trimmed(*text), '\n');
+  if (lines.size() > kLogLines) lines.erase(lines.begin(), lines.end() - kLogLines);
+  return fmt::format("{} says: {}", log.string(), join(lines, "; "));
+}
+
+}  // namespace
+
+LocalHost::LocalHost(std::string name, const fs::path& workspace, std::string store_id, fs::path worker)
+    : name_(std::move(name)),
+      store_id_(std::move(store_id)),
+      root_(workspace / store_id_ / name_),
+      worker_(std::move(worker)) {}
+
+Status LocalHost::with_name(Status status) const { return std::move(status).within("host " + name_); }
+
+Error LocalHost::not_answering(std::string_view what) const {
+  return {Cause::unreachable, fmt::format("host {}: {}; {}", name_, what, last_lines(root_ / "daemon.log"))};
+}
+
+Result<bool> LocalHost::daemon_alive() { return FileLock::is_held(root_ / "lock"); }
+
+Result<MessageLink> LocalHost::connect(Deadline) {
+  TRY(fs::path socket, daemon_socket_path(root_));
+  return MessageLink::connect_unix(socket).within("host " + name_);
+}
+
+Status LocalHost::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+  TRY(create_folders(root_).within("host " + name_));
+  ChildOptions options;
+  options.argv = {worker_.string(), "daemon",
+                  "--root",         root_.string(),
+                  "--store",        store_id_,
+                  "--host",         name_,
+                  "--lease",        std::to_string(lease.count()),
+                  "--grace",        std::to_string(grace.count()),
+                  "--near",         "--background"};
+  options.working_folder = "/";
+  Result<std::string> said = run_and_read(options, deadline);
+  if (said) return {};
+  // It lost a race for the lock: whoever won will answer.
+  Result<bool> alive = daemon_alive();
+  if (alive && *alive) return {};
+  Error error = not_answering("its daemon did not start: " + said.error().message);
+  error.cause = said.error().cause == Cause::no_resources ? Cause::no_resources : Cause::unreachable;
+  return error;
+}
+
+Status LocalHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+  TRY(bool alive, daemon_alive());
+  if (!alive) TRY(spawn(lease, grace, deadline));
+  // A connection that is accepted is the answer; who that is says its hello.
+  while (true) {
+    Result<MessageLink> link = connect(deadline);
+    if (link) return {};
+    if (deadline.passed()) return not_answering("its daemon does not answer: " + link.error().message);
+    std::this_thread::sleep_for(std::min(kPollPause, deadline.left()));
+    // One that was found alive may just have ended.
+    TRY(alive, daemon_alive());
+    if (!alive) TRY(spawn(lease, grace, deadline));
+  }
+}
+
+Status LocalHost::put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+                      const TransferProgress& progress, const StopSignal& stop) {
+  return with_name(
+      transfer_files({.from = from, .root = root_, .to = to, .incoming = "incoming"}, files, progress, stop));
+}
+
+Status LocalHost::get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+                      const TransferProgress& progress, const StopSignal& stop) {
+  for (const HostFile& file : files) {
+    if (Result<fs::path> source = path_below(root_, from / file.path); !source)
+      return with_name(std::move(source).error());
+  }
+  // Of "x/" the last part would be empty.
+  fs::path target = fs::absolute(to).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  const Transfer transfer{
+      .from = root_ / from, .root = target.parent_path(), .to = target.filename(), .incoming = "incoming"};
+  return with_name(transfer_files(transfer, files, progress, stop));
+}
+
+Result<std::vector<bool>> LocalHost::check(const std::vector<HostFile>& files, const fs::path& at,
+                                           bool digests) {
+  std::vector<bool> good;
+  for (const HostFile& file : files) {
+    TRY(fs::path path, path_below(root_, at / file.path).within("host " + name_));
+    TRY(bool matches, file_matches(path, file, digests).within("host " + name_));
+    good.push_back(matches);
+  }
+  return good;
+}
+
+Result<std::string> LocalHost::read(const fs::path& path, int64_t limit) {
+  TRY(fs::path inside, path_below(root_, path).within("host " + name_));
+  return read_file(inside, limit).within("host " + name_);
+}
+
+}  // namespace gnnflow

@@ -1,0 +1,121 @@
+"""What a user can get wrong, and what damage can do: each a clear message with its place, and the documented exit code."""
+
+import pathlib
+import subprocess
+
+import e2e
+import flows
+
+
+def test_an_unknown_key_is_told_with_its_place_and_a_suggestion(place):
+    place.write(flows.tiny().replace("      epochs: ${params.epochs}", "      epoch: ${params.epochs}"))
+    done = place.run("run", place.workflow, expect=3)
+    line = 1 + place.workflow.read_text().splitlines().index("      epoch: ${params.epochs}")
+    assert f"flow.yml:{line}:7: unknown key 'epoch' in step 'model'; did you mean 'epochs'?" in done.output, done.output
+
+
+def test_an_unquoted_reference_in_a_flow_map_is_told_before_yaml_chokes(place):
+    place.write(flows.tiny().replace('"${steps.graph}"', "${steps.graph}"))
+    done = place.run("run", place.workflow, expect=3)
+    assert 'write "${steps.graph}" in quotes inside { } and [ ]' in done.output, done.output
+
+
+def test_a_missing_input_is_told(place):
+    place.write("""
+gnnflow: 1
+name: missing
+steps:
+  - name: graph
+    import: { source: no/such/folder }
+""")
+    done = place.run("run", place.workflow, expect=None)
+    assert done.returncode in (1, 4) and "no/such/folder" in done.output, f"{done.returncode}: {done.output}"
+
+
+def piece(place, pattern):
+    """A file of a copied part, for a test to damage."""
+    found = [p for root in place.roots() if root.name == "node2" for p in root.glob("data/*/" + pattern)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_truncated_partition_file_fails_the_step_with_its_name(place):
+    place.write(flows.tiny(epochs=2))
+    place.run("run", place.workflow)
+    damaged = piece(place, "part-1/edges/node.edge.node/indices.npy")
+    original = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(original[:-100])
+    # The placement is seen to be broken, and just that piece is sent again.
+    done = place.run("run", place.workflow, "--set", "epochs=3")
+    assert "data" in done.output, done.output
+    assert damaged.read_bytes() == original, "the damaged piece was not sent again"
+
+
+def test_verify_names_array_and_position_of_an_index_out_of_range(place):
+    place.run("graph", "generate", "g", "--preset", "tiny", "--seed", "1")
+    place.run("partition", "g", "p", "--parts", "2", "--method", "metis", "--seed", "7")
+    file = place.folder / "p/part-1/edges/node.edge.node/indices.npy"
+    content = bytearray(file.read_bytes())
+    content[-4:] = (2**30).to_bytes(4, "little")
+    file.chmod(0o644)
+    file.write_bytes(bytes(content))
+    done = place.run("graph", "verify", "p", expect=12)
+    assert "indices.npy" in done.output, done.output
+    short = place.folder / "p/part-0/nodes/node/feat.npy"
+    short.chmod(0o644)
+    short.write_bytes(short.read_bytes()[:-7])
+    done = place.run("graph", "verify", "p", expect=12)
+    assert "feat.npy" in done.output, done.output
+
+
+def test_a_second_controller_is_told_who_holds_the_state(place):
+    place.write("""
+gnnflow: 1
+name: held
+steps:
+  - name: waits
+    exec: { command: [sleep, "60"] }
+""")
+    controller = place.start("run", place.workflow)
+    e2e.wait_until("the step", lambda: place.process_of("sleep", "60"), 30)
+    done = place.run("run", place.workflow, expect=5)
+    assert str(controller.pid) in done.output, done.output
+    controller.send_signal(15)
+    assert controller.wait(20) == 143, place.log()
+    assert place.left_behind() == []
+
+
+def test_a_failed_command_shows_its_code_and_last_lines(place):
+    place.write("""
+gnnflow: 1
+name: fails
+steps:
+  - name: bad
+    exec: { command: [sh, -c, "echo the reason; exit 3"] }
+  - name: after
+    exec: { command: ["true"] }
+""")
+    done = place.run("run", place.workflow, expect=1)
+    assert "exit code 3" in done.output and "the reason" in done.output, done.output
+    assert place.query("select count(*) from attempt where step = 'after'") == [(0,)]
+    assert place.left_behind() == []
+
+
+def test_too_many_parts_are_refused_as_bad_data_or_usage(place):
+    place.run("graph", "generate", "g", "--preset", "tiny", "--seed", "1")
+    done = place.run("partition", "g", "p", "--parts", "5000000", expect=None)
+    assert done.returncode in (2, 3, 12) and "5000000" in done.output, f"{done.returncode}: {done.output}"
+    assert not (place.folder / "p").exists()
+
+
+def test_wrong_use_of_the_command_line_ends_with_2_and_unknown_things_with_4(place):
+    place.run("run", expect=2)
+    place.run("frobnicate", expect=2)
+    place.run("status", place.folder / "no.yml", expect=4)
+    assert "gnnflow" in place.run("--version").output
+    assert "run" in place.run("--help").output
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

@@ -1,0 +1,185 @@
+// Commands over a state folder: found or not, read while nothing runs; exit codes and messages.
+#include <gtest/gtest.h>
+
+#include "orchestrator/store/run_store.h"
+#include "tests/orchestrator/cli/recorded_console.h"
+#include "tests/support/temp_dir.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr std::string_view kFlow = R"(gnnflow: 1
+name: flow
+hosts: { node1: { address: local, workspace: work } }
+steps:
+  - name: first
+    exec: { command: ["true"], host: node1 }
+)";
+
+// A store as a controller leaves it that was killed while `first` ran.
+std::string leave_interrupted_run(const fs::path& state) {
+  Result<RunStore> store = RunStore::open(state);
+  EXPECT_TRUE(store) << store.error().message;
+  RunRow run;
+  run.command = "run";
+  run.started_ms = 1000;
+  Result<int64_t> id = store->begin_run(run, {{0, "first", "exec", Decision::attempt, 0, "no result yet"}});
+  EXPECT_TRUE(id) << id.error().message;
+  AttemptRow attempt;
+  attempt.run = *id;
+  attempt.step = "first";
+  attempt.kind = "exec";
+  attempt.key = "key";
+  attempt.started_ms = 1000;
+  TaskRow task;
+  task.token = "token-0";
+  task.host = "node1";
+  task.state = TaskState::started;
+  Result<int64_t> made = store->begin_attempt(attempt, {task});
+  EXPECT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(store->set_attempt(*made, AttemptState::running));
+  EXPECT_TRUE(store->set_step({*id, "first", "exec", Decision::attempt, *made, "no result yet"}));
+  return store->store_id();
+}
+
+TEST(Status, WithoutAStateSaysWhatToGive) {
+  TempDir folder;
+  Ran ran = run_here(folder.path(), {"status"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: no workflow in " + folder.path().string() +
+                         " has run yet; name one: `gnnflow status FILE`, or its state: `--state DIR`\n");
+}
+
+TEST(Status, OfAFileThatIsNotThereIsNotFound) {
+  TempDir folder;
+  Ran ran = run_here(folder.path(), {"status", "no.yml"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: " + (folder / "no.yml").string() + ": no such workflow file\n");
+}
+
+TEST(Status, FindsTheOnlyWorkflowWithAStateAndSaysInterrupted) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  folder.file("other.yml", "gnnflow: 1\nname: other\n");
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  Ran ran = run_here(folder.path(), {"status", "--exit-code"});
+  EXPECT_EQ(ran.code, 11) << ran.err;
+  EXPECT_NE(ran.out.find("run 1 of flow: interrupted"), std::string::npos) << ran.out;
+  EXPECT_EQ(run_here(folder.path(), {"status", "--state", ".gnnflow/flow", "--exit-code"}).code, 11);
+  Ran json = run_here(folder.path(), {"status", "flow.yml", "--json"});
+  Result<Json> parsed = Json::parse(json.out);
+  ASSERT_TRUE(parsed) << json.out;
+  EXPECT_EQ(parsed->get("steps").array()[0].get("state"), Json("interrupted"));
+}
+
+TEST(Status, OfTwoWorkflowsWithAStateAsksForAName) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  folder.file("again.yml", "gnnflow: 1\nname: again\n");
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  leave_interrupted_run(folder / ".gnnflow/again");
+  Ran ran = run_here(folder.path(), {"logs", "first"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(
+      ran.err,
+      "gnnflow: several workflows here have run (again.yml, flow.yml); name one: `gnnflow logs FILE STEP`\n");
+}
+
+TEST(Status, StillWorksWhenTheFileHasBecomeWrong) {
+  TempDir folder;
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  folder.file("flow.yml", "gnnflow: 1\nname: flow\nstepss: 3\n");
+  EXPECT_EQ(run_here(folder.path(), {"status", "flow.yml", "--exit-code"}).code, 11);
+}
+
+TEST(Status, OfARunThatIsNotThereIsNotFound) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  Ran ran = run_here(folder.path(), {"status", "--run", "99"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_NE(ran.err.find("99"), std::string::npos) << ran.err;
+}
+
+TEST(Logs, ReadsTheLogBelowTheHostsRoot) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  std::string store = leave_interrupted_run(folder / ".gnnflow/flow");
+  folder.file("work/" + store + "/node1/logs/token-0.log", "one\ntwo");
+  Ran ran = run_here(folder.path(), {"logs", "first"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "one\ntwo\n");
+}
+
+TEST(Logs, UnknownStepsTasksAndMissingLogsAreNotFound) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  Ran ran = run_here(folder.path(), {"logs", "fisrt"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: run 1 has no step 'fisrt'; did you mean 'first'?\n");
+  ran = run_here(folder.path(), {"logs", "first", "--task", "3"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: step 'first' has no task 3; it has 0 to 0\n");
+  ran = run_here(folder.path(), {"logs", "first"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: no log of step 'first', task 0 on node1: it may not have been started\n");
+  ran = run_here(folder.path(), {"logs", "first", "--state", ".gnnflow/flow"});
+  EXPECT_EQ(ran.code, 2) << ran.err;
+}
+
+TEST(Run, OfAWrongFileEndsWith3AndTellsThePlace) {
+  TempDir folder;
+  fs::path file =
+      folder.file("flow.yml", "gnnflow: 1\nname: flow\nsteps:\n  - name: a\n    exce: { command: [ls] }\n");
+  for (const char* command : {"run", "plan"}) {
+    Ran ran = run_here(folder.path(), {command, file.string()});
+    EXPECT_EQ(ran.code, 3);
+    EXPECT_EQ(ran.err.find(file.string() + ":5:5: unknown key 'exce' in step 'a'; did you mean 'exec'?"), 0u)
+        << ran.err;
+  }
+  EXPECT_FALSE(fs::exists(folder / ".gnnflow"));
+}
+
+TEST(Run, AnUnknownParameterEndsWith2) {
+  TempDir folder;
+  fs::path file = folder.file("flow.yml", kFlow);
+  EXPECT_EQ(run_here(folder.path(), {"run", file.string(), "--set", "x=1"}).code, 2);
+}
+
+TEST(Run, AHostThatCannotBeReachedEndsWith6BeforeAnythingIsDone) {
+  TempDir folder;
+  fs::path file = folder.file("flow.yml",
+                              "gnnflow: 1\nname: far\nhosts: { n: { address: 192.0.2.1 } }\nsteps:\n"
+                              "  - name: a\n    exec: { command: [ls] }\n");
+  Ran ran = run_here(folder.path(), {"run", file.string()});
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_EQ(ran.err,
+            "gnnflow: host n at 192.0.2.1: this version reaches only hosts of this machine; write `address: "
+            "local`\n");
+  EXPECT_FALSE(fs::exists(folder / ".gnnflow"));
+}
+
+TEST(Run, WhileAnotherControllerHoldsTheStateEndsWith5) {
+  TempDir folder;
+  fs::path file = folder.file("flow.yml", kFlow);
+  Result<RunStore> held = RunStore::open(folder / ".gnnflow/flow");
+  ASSERT_TRUE(held) << held.error().message;
+  Ran ran = run_here(folder.path(), {"run", file.string()});
+  EXPECT_EQ(ran.code, 5) << ran.err;
+}
+
+TEST(Plan, OfAWorkflowThatNeverRanMakesNoState) {
+  TempDir folder;
+  fs::path file = folder.file("flow.yml", kFlow);
+  Ran ran = run_here(folder.path(), {"plan", file.string()});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out.find("plan of flow: 1 of 1 steps\n  first  exec  run"), 0u) << ran.out;
+  EXPECT_FALSE(fs::exists(folder / ".gnnflow"));
+  Result<Json> json = Json::parse(run_here(folder.path(), {"plan", file.string(), "--json"}).out);
+  ASSERT_TRUE(json);
+  EXPECT_EQ(json->get("steps").array()[0].get("decision"), Json("run"));
+}
+
+}  // namespace
+}  // namespace gnnflow

@@ -1,0 +1,305 @@
+// One poll over everything. Nothing in it waits: what takes long is an errand, what is sent is buffered.
+#include "worker/daemon/daemon_loop.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "common/base/child_process.h"
+#include "common/base/log.h"
+#include "common/base/stop_signal.h"
+#include "worker/daemon/beats.h"
+#include "worker/daemon/channel.h"
+#include "worker/daemon/errands.h"
+#include "worker/daemon/jobs.h"
+#include "worker/daemon/orders.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr ChannelLimits kControllerLimits{256u << 20, Milliseconds(60'000)};
+constexpr size_t kMostConnections = 16;
+constexpr Milliseconds kUntilHello{10'000};
+constexpr Milliseconds kAfterKill{5'000};  // for processes that a kill does not end at once
+constexpr Milliseconds kLastWords{1'000};  // for the answer to goodbye to be read
+constexpr int64_t kProtocolVersion = 1;
+
+struct Connection {
+  std::shared_ptr<Channel> channel;
+  Monotonic since;
+  bool ended = false;
+};
+using ConnectionPointer = std::shared_ptr<Connection>;
+
+class DaemonLoop {
+ public:
+  DaemonLoop(const DaemonOptions& options, const HostFolder& host, Journal& journal, FileDescriptor listener,
+             fs::path socket);
+  int run();
+
+ private:
+  struct Goodbye {
+    ConnectionPointer from;
+    int64_t id = 0;
+  };
+
+  void poll_once();
+  int poll_timeout() const;
+  void accept_one();
+  void read_from(const ConnectionPointer& connection);
+  void closed(const ConnectionPointer& connection);
+  void drop_silent();
+  void handle(const ConnectionPointer& connection, const Message& order);
+  Result<Message> hello(const ConnectionPointer& connection, const Message& order);
+  Status check_epoch(const Message& order);
+  Message greeting() const;
+  void tell(const Message& event);
+  void begin_ending(std::string_view reason);
+  void leave();
+
+  const DaemonOptions& options_;
+  const HostFolder& host_;
+  Journal& journal_;
+  FileDescriptor listener_;
+  const fs::path socket_;
+
+  StopSignal stop_;
+  Milliseconds grace_;
+  Lease lease_;
+  Inbox inbox_;
+  Beats beats_;
+  Jobs jobs_;
+  Errands sweeps_;                // after jobs_: its calls use them
+  std::optional<Orders> orders_;  // likewise
+  std::vector<ConnectionPointer> connections_;
+  ConnectionPointer controller_;  // the last that said hello
+  std::optional<Goodbye> goodbye_;
+  std::optional<Monotonic> ends_by_;  // ending, and at the latest then
+};
+
+DaemonLoop::DaemonLoop(const DaemonOptions& options, const HostFolder& host, Journal& journal,
+                       FileDescriptor listener, fs::path socket)
+    : options_(options),
+      host_(host),
+      journal_(journal),
+      listener_(std::move(listener)),
+      socket_(std::move(socket)),
+      grace_(options.grace),
+      lease_(system_clock(), options.lease, options.distance),
+      beats_(options.lease, options.grace),
+      jobs_({host, journal, beats_, inbox_, sweeps_, [this](const Message& event) { tell(event); }}) {
+  orders_.emplace(host, jobs_, inbox_, grace_);
+  lease_.connection_lost();  // there is none yet
+}
+
+int DaemonLoop::run() {
+  stop_on_signals(stop_);
+  while (!ends_by_ || !(jobs_.none_live() || system_clock().now() >= *ends_by_)) {
+    poll_once();
+    jobs_.do_what_is_due();
+    drop_silent();
+    if (ends_by_) continue;
+    if (stop_.raised()) begin_ending("a signal");
+    if (lease_.passed()) begin_ending("the end of the lease");
+  }
+  leave();
+  return 0;
+}
+
+int DaemonLoop::poll_timeout() const {
+  Milliseconds wait = std::min(jobs_.until_due(), ends_by_ ? Milliseconds(50) : lease_.left());
+  bool strangers = connections_.size() > (controller_ ? 1u : 0u);
+  if (strangers) wait = std::min(wait, kUntilHello);
+  return static_cast<int>(std::min<int64_t>(wait.count(), INT_MAX));
+}
+
+void DaemonLoop::poll_once() {
+  std::vector<Watch> watches;
+  watches.push_back({inbox_.descriptor(), POLLIN, [this](short) { inbox_.run_all(); }});
+  if (!ends_by_) watches.push_back({stop_.descriptor(), POLLIN, [](short) {}});
+  if (listener_) watches.push_back({listener_.get(), POLLIN, [this](short) { accept_one(); }});
+  for (const ConnectionPointer& connection : connections_) {
+    short events = POLLIN;
+    if (connection->channel->wants_to_write()) events |= POLLOUT;
+    watches.push_back({connection->channel->descriptor(), events, [this, connection](short ready) {
+                         if (ready & POLLOUT) connection->channel->flush();
+                         if (ready & ~POLLOUT) read_from(connection);
+                       }});
+  }
+  jobs_.add_watches(watches);
+  std::vector<pollfd> waits;
+  for (const Watch& watch : watches) waits.push_back({watch.descriptor, watch.events, 0});
+  int ready = ::poll(waits.data(), waits.size(), poll_timeout());
+  for (size_t i = 0; ready > 0 && i < waits.size(); ++i) {
+    if (waits[i].revents) watches[i].ready(waits[i].revents);
+  }
+}
+
+void DaemonLoop::accept_one() {
+  Result<FileDescriptor> socket = accept_unix(listener_.get());
+  if (!socket) {
+    log_warning("{}", socket.error().message);
+    return;
+  }
+  if (connections_.size() >= kMostConnections) return;
+  auto channel = std::make_shared<Channel>(*std::move(socket), kControllerLimits, [this] { inbox_.wake(); });
+  connections_.push_back(std::make_shared<Connection>(Connection{std::move(channel), system_clock().now()}));
+}
+
+void DaemonLoop::read_from(const ConnectionPointer& connection) {
+  if (connection->ended) return;
+  Channel::Received received = connection->channel->receive();
+  for (const Message& order : received.messages) {
+    if (!connection->ended) handle(connection, order);
+  }
+  if (received.end) closed(connection);
+}
+
+void DaemonLoop::closed(const ConnectionPointer& connection) {
+  if (connection->ended) return;
+  connection->ended = true;
+  connection->channel->shut_down();
+  std::erase(connections_, connection);
+  if (connection != controller_) return;
+  controller_.reset();
+  lease_.connection_lost();
+}
+
+// Those that connect and say nothing, and a controller that does not read.
+void DaemonLoop::drop_silent() {
+  Monotonic now = system_clock().now();
+  std::vector<ConnectionPointer> all = connections_;
+  for (const ConnectionPointer& connection : all) {
+    connection->channel->check_progress(now);
+    bool silent = connection != controller_ && now - connection->since >= kUntilHello;
+    if (silent || connection->channel->cut_off()) closed(connection);
+  }
+}
+
+Status DaemonLoop::check_epoch(const Message& order) {
+  int64_t epoch = order.head.integer_or("epoch", 0);
+  if (epoch >= journal_.epoch()) return {};
+  return Error{Cause::locked,
+               fmt::format("epoch {} is over: a controller with epoch {} has taken this host over", epoch,
+                           journal_.epoch())};
+}
+
+void DaemonLoop::handle(const ConnectionPointer& connection, const Message& order) {
+  std::string type = order.type();
+  int64_t id = order.head.integer_or("id", 0);
+  std::weak_ptr<Connection> from = connection;
+  auto answer = [from, id](Result<Message> result) {
+    ConnectionPointer to = from.lock();
+    if (to) to->channel->send(result ? reply_to(id, *std::move(result)) : error_reply(id, result.error()));
+  };
+  if (Status checked = check_epoch(order); !checked) {
+    if (type != "beat") answer(std::move(checked).error());
+    return;
+  }
+  if (type == "hello") {
+    Result<Message> greeted = hello(connection, order);
+    bool good = bool(greeted);
+    answer(std::move(greeted));
+    if (!good) return;
+    for (const Message& event : jobs_.kept_events()) connection->channel->send(event);
+    return;
+  }
+  if (connection != controller_) {
+    if (type != "beat") answer(Error{Cause::bad_data, fmt::format("{}: say hello first", type)});
+    return;
+  }
+  if (type == "beat") {
+    lease_.renew(Milliseconds(order.head.integer_or("lease_ms", lease_.length().count())));
+    beats_.set(lease_.length(), grace_);
+    return;
+  }
+  if (type == "goodbye") {
+    goodbye_ = Goodbye{connection, id};
+    begin_ending("goodbye");
+    return;
+  }
+  orders_->handle(order, answer);
+}
+
+Result<Message> DaemonLoop::hello(const ConnectionPointer& connection, const Message& order) {
+  if (ends_by_) return Error{Cause::temporary, "this daemon is ending: start another"};
+  std::string store = order.head.text_or("store", ""), host = order.head.text_or("host", "");
+  if (store != options_.store || host != options_.host) {
+    return Error{Cause::bad_state,
+                 fmt::format("this daemon serves host {} of store {}, not host {} of store {}", options_.host,
+                             options_.store, host, store)};
+  }
+  int64_t epoch = order.head.integer_or("epoch", 0);
+  if (epoch > journal_.epoch()) TRY(journal_.set_epoch(epoch));
+  if (controller_ && controller_ != connection) {
+    ConnectionPointer old = controller_;
+    closed(old);
+  }
+  controller_ = connection;
+  grace_ = Milliseconds(std::max<int64_t>(0, order.head.integer_or("grace_ms", grace_.count())));
+  lease_.renew(Milliseconds(order.head.integer_or("lease_ms", lease_.length().count())));
+  beats_.set(lease_.length(), grace_);
+  return greeting();
+}
+
+Message DaemonLoop::greeting() const {
+  Message message;
+  Json& head = message.head;
+  Result<ProcessIdentity> self = identity_of(::getpid());
+  head["pid"] = ::getpid();
+  head["start_time"] = self ? self->start_time : 0;
+  head["boot"] = boot_id();
+  head["root"] = host_.root.string();
+  head["version"] = kProtocolVersion;
+  head["cores"] = usable_cores();
+  head["jobs"] = jobs_.list();
+  return message;
+}
+
+void DaemonLoop::tell(const Message& event) {
+  if (controller_) controller_->channel->send(event);
+}
+
+void DaemonLoop::begin_ending(std::string_view reason) {
+  if (ends_by_) return;
+  log_info("ending: {}", reason);
+  ends_by_ = system_clock().now() + grace_ + kAfterKill;
+  jobs_.close();
+  jobs_.cancel_all(grace_);
+  // Nobody can come any more; a new daemon may be waiting for the lock.
+  listener_.reset();
+  ::unlink(socket_.c_str());
+}
+
+void DaemonLoop::leave() {
+  orders_.reset();  // none is at work in tmp/ any more
+  if (Status cleared = host_.clear_tmp(); !cleared) log_error("{}", cleared.error().message);
+  std::error_code ignored;
+  fs::remove(socket_.parent_path(), ignored);
+  if (!goodbye_) return;
+  Channel& channel = *goodbye_->from->channel;
+  channel.send(reply_to(goodbye_->id, {Json(Json::Object{}), ""}));
+  Deadline deadline = Deadline::after(kLastWords);
+  while (channel.wants_to_write() && !deadline.passed()) {
+    pollfd wait{channel.descriptor(), POLLOUT, 0};
+    ::poll(&wait, 1, deadline.poll_timeout());
+    channel.flush();
+  }
+}
+
+}  // namespace
+
+int run_daemon_loop(const DaemonOptions& options, const HostFolder& host, Journal& journal,
+                    FileDescriptor listener, const fs::path& socket) {
+  DaemonLoop loop(options, host, journal, std::move(listener), socket);
+  return loop.run();
+}
+
+}  // namespace gnnflow

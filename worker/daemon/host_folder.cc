@@ -1,0 +1,69 @@
+// Places in a host entry's folder, and the checks on names that come in messages.
+#include "worker/daemon/host_folder.h"
+
+#include <fmt/format.h>
+
+#include "common/base/text.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr size_t kLongestToken = 200;  // a file's name has 255 bytes, and ".log" and ".tmp-…" come after it
+
+}  // namespace
+
+bool is_token(std::string_view text) {
+  if (text.empty() || text.size() > kLongestToken) return false;
+  for (const std::string& word : split(text, '.')) {
+    if (!is_name(word)) return false;
+  }
+  return true;
+}
+
+Status check_token(std::string_view text) {
+  if (is_token(text)) return {};
+  return Error{Cause::bad_data, fmt::format("'{}' is no token", text.substr(0, kLongestToken))};
+}
+
+Status HostFolder::make() const {
+  TRY(create_folders(root));
+  for (const char* name : {"tmp", "logs", "outputs", "checkpoints", "data", "incoming"}) {
+    TRY(create_folders(root / name));
+  }
+  return {};
+}
+
+Result<fs::path> HostFolder::inside(std::string_view relative) const {
+  if (relative.empty() || !is_inside(fs::path(relative))) {
+    return Error{Cause::bad_data, fmt::format("'{}' is no path inside the workspace", relative)};
+  }
+  fs::path path = root;
+  for (const std::string& part : split(relative, '/')) {
+    path /= part;
+    std::error_code ignored;
+    if (fs::is_symlink(fs::symlink_status(path, ignored))) {
+      return Error{
+          Cause::bad_data,
+          fmt::format("'{}' is a link: paths of messages are not followed over links", path.string())};
+    }
+  }
+  return path;
+}
+
+Status HostFolder::clear_tmp() const {
+  std::error_code error;
+  for (fs::directory_iterator entry(tmp(), error), end; !error && entry != end; entry.increment(error)) {
+    TRY(remove_tree(entry->path()));
+  }
+  return {};
+}
+
+Status HostFolder::remove_leftovers() const {
+  std::error_code error;
+  for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().filename().string().starts_with("trash-")) TRY(remove_tree(entry->path()));
+  }
+  return {};
+}
+
+}  // namespace gnnflow

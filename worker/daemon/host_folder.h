@@ -1,0 +1,40 @@
+// The folder of one host entry: where everything of its daemon lies, and the only place that paths from
+// messages may name.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/base/file.h"
+#include "common/base/result.h"
+
+namespace gnnflow {
+
+// A token names (store, run, step, attempt, task): dots between words of [A-Za-z0-9_-].
+bool is_token(std::string_view text);
+Status check_token(std::string_view text);
+
+// A plain value. Folders are made by make().
+struct HostFolder {
+  fs::path root;
+
+  fs::path lock() const { return root / "lock"; }
+  fs::path journal() const { return root / "journal"; }
+  fs::path daemon_log() const { return root / "daemon.log"; }
+  fs::path tmp() const { return root / "tmp"; }
+  fs::path outputs() const { return root / "outputs"; }
+  fs::path checkpoints() const { return root / "checkpoints"; }
+  // REQUIRES: is_token(token), here and below.
+  fs::path job(std::string_view token) const { return tmp() / token; }
+  fs::path task_file(std::string_view token) const { return job(token) / "task.json"; }
+  fs::path alive(std::string_view token) const { return job(token) / "alive"; }
+  fs::path log(std::string_view token) const { return root / "logs" / (std::string(token) + ".log"); }
+
+  Status make() const;
+  // root/relative, when that is a plain relative path and nothing on the way is a link.
+  Result<fs::path> inside(std::string_view relative) const;
+  Status clear_tmp() const;
+  Status remove_leftovers() const;  // what an unfinished remove() has left
+};
+
+}  // namespace gnnflow

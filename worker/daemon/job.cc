@@ -1,0 +1,97 @@
+// Starting a job's process, and the words for what happens to it.
+#include "worker/daemon/job.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "worker/daemon/stored_files.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr size_t kTailLines = 50;
+
+Message message_of(std::string_view type) {
+  Message message;
+  message.head["type"] = type;
+  return message;
+}
+
+}  // namespace
+
+bool RestartBudget::take(Monotonic now) {
+  while (!recent_.empty() && now - recent_.front() > window_) recent_.pop_front();
+  if (static_cast<int64_t>(recent_.size()) >= most_) return false;
+  recent_.push_back(now);
+  ++taken_;
+  return true;
+}
+
+Status spawn_shim(const HostFolder& host, Job& job, std::function<void()> wake) {
+  const std::string& token = job.record.token;
+  TRY(auto ends, make_socket_pair());
+  ChildOptions options;
+  options.argv = {own_program().string(),
+                  "job",
+                  "--token",
+                  token,
+                  "--program",
+                  job.record.program,
+                  "--kind",
+                  job.record.kind,
+                  "--task",
+                  host.task_file(token).string(),
+                  "--parent",
+                  std::to_string(::getpid())};
+  options.environment["GNNFLOW_TOKEN"] = token;
+  options.working_folder = host.job(token);
+  options.output = host.log(token);
+  options.descriptors = {{ends.second.get(), 3}};
+  TRY(job.process, ChildProcess::start(options));
+  job.channel = std::make_shared<Channel>(std::move(ends.first), ChannelLimits{}, std::move(wake));
+  job.channel_ended = false;
+  job.record.process = job.process->identity();
+  job.record.state = JobState::started;
+  return {};
+}
+
+Status tell_go(Job& job) {
+  bool told = job.channel->send(message_of("go"));
+  if (job.server) {
+    Message keys = message_of("keys");
+    keys.head["public"] = job.server->keys.public_key;
+    keys.head["secret"] = job.server->keys.secret_key;
+    keys.head["port"] = job.server->port;
+    told = told && job.channel->send(keys);
+    if (job.server->allow) told = told && job.channel->send(*job.server->allow);
+  }
+  if (told) return {};
+  return Error{Cause::failed, fmt::format("{} ended before it was told to go on", job.record.token)};
+}
+
+Message event_of(std::string_view token, std::string_view event) {
+  Message message = message_of("event");
+  message.head["token"] = token;
+  message.head["event"] = event;
+  return message;
+}
+
+Message report_event(std::string_view token, const Message& report) {
+  Message message = event_of(token, "report");
+  message.head["message"] = report.head;
+  message.body = report.body;
+  return message;
+}
+
+Message exited_event(const HostFolder& host, const JobRecord& job) {
+  Message message = event_of(job.token, "exited");
+  message.head["state"] = name_of(job.state);
+  message.head["code"] = job.code;
+  message.head["signal"] = job.signal;
+  message.head["cause"] = job.cause;
+  message.head["message"] = job.message;
+  message.head["tail"] = last_lines(host, job.token, kTailLines);
+  return message;
+}
+
+}  // namespace gnnflow

@@ -1,0 +1,54 @@
+// Orders of a controller, other than those about the connection itself: checked, done, answered.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "common/base/stop_signal.h"
+#include "common/wire/message.h"
+#include "worker/daemon/errands.h"
+#include "worker/daemon/host_folder.h"
+#include "worker/daemon/jobs.h"
+
+namespace gnnflow {
+
+// Called once, on the loop's thread. The head holds the members of the answer.
+using Answer = std::function<void(Result<Message>)>;
+
+// Use from the daemon's loop. What takes long runs on a thread of its own, one order at a time; short
+// questions to the disk on another, so that a log can be read while something large is published.
+class Orders {
+ public:
+  Orders(const HostFolder& host, Jobs& jobs, Inbox& inbox, const Milliseconds& grace);
+  ~Orders() { stop_.raise(); }
+
+  void handle(const Message& order, Answer answer);
+
+ private:
+  using Work = std::function<Result<Message>()>;
+  void later(Errands& errands, Work work, Answer answer);
+  void start(const Message& order, Answer answer);
+  void ask(const Message& order, Answer answer);
+  void cancel(const Message& order, Answer answer);
+  void forward(const Message& order, Answer answer);
+  void publish_pieces(const Message& order, Answer answer);
+  void discard(const Message& order, Answer answer);
+  void acknowledge(const Message& order, Answer answer);
+  void remove(const Message& order, Answer answer);
+  void checkpoints(const Message& order, Answer answer);
+  void log(const Message& order, Answer answer);
+  struct Row;
+  static const std::vector<Row>& table();
+
+  const HostFolder& host_;
+  Jobs& jobs_;
+  Inbox& inbox_;
+  const Milliseconds& grace_;
+  StopSignal stop_;  // ends a long publish when the daemon ends
+  Errands effects_, questions_;
+};
+
+Message error_reply(int64_t to, const Error& error);
+Message reply_to(int64_t to, Message members);
+
+}  // namespace gnnflow

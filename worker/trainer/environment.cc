@@ -1,0 +1,16 @@
+// Tunables of the C library's allocator.
+#include "worker/trainer/environment.h"
+
+#include <malloc.h>
+
+#include <limits>
+
+namespace gnnflow {
+
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+}
+
+}  // namespace gnnflow
