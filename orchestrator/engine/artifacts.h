@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,11 @@ class Locations {
   Result<std::vector<LocationRow>> of(const std::string& digest, const std::string& piece);
   // Why a copy that the store knows cannot be used: "file x is gone"; empty: it can, or is on a host that would have to be asked.
   std::string fault(const LocationRow& location) const;
-  bool sees(const std::string& host) const { return roots_.count(host) != 0; }
+  std::set<std::string> seen() const {  // hosts whose files this machine sees
+    std::set<std::string> hosts;
+    for (const auto& [host, root] : roots_) hosts.insert(host);
+    return hosts;
+  }
 
  private:
   RunStore* store_;

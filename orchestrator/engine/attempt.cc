@@ -157,7 +157,7 @@ void Attempt::ask_answered(int index, Result<Message> answer) {
   const std::string state = answer->head.text_or("state", "");
   task.answered = true;
   if (!answer->head.boolean_or("known", false) || state == "lost") {
-    task_lost(index, "its daemon knows it no more");
+    task_lost(index, state == "lost" ? "its daemon ended and took it along" : "its daemon does not know it");
   } else if (state == "exited" || state == "killed") {
     task_ended(index, static_cast<int>(answer->head.integer_or("code", 0)),
                static_cast<int>(answer->head.integer_or("signal", 0)), answer->head);
@@ -176,7 +176,9 @@ void Attempt::event(int index, const Message& event) {
   } else if (what == "restarted") {
     bench_.observer.note(step_->name + ": " + name_of_task(task) + " ended and was started again by its daemon");
     bench_.commit(bench_.store.add_event(bench_.run, step_->name, name_of_task(task) + " was started again"));
-  } else if (what == "exited" && !task.ended) {
+  } else if (what == "exited" && event.head.text_or("state", "") == "lost") {
+    task_lost(index, "its daemon ended and took it along");
+  } else if (what == "exited") {
     task_ended(index, static_cast<int>(event.head.integer_or("code", 0)),
                static_cast<int>(event.head.integer_or("signal", 0)), event.head);
   }

@@ -15,6 +15,16 @@ constexpr Milliseconds kReachLimit{30'000};  // a daemon that is just ending giv
 constexpr Milliseconds kReachAgain{100};
 constexpr Milliseconds kLook{5};
 
+void say_goodbye(DaemonLink& link, Host& host, Deadline deadline) {
+  Message order;
+  order.head["type"] = "goodbye";
+  if (auto answer = link.order(std::move(order), deadline); !answer) {
+    return log_warning("goodbye to host {}: {}; its lease ends it", host.name(), answer.error().message);
+  }
+  // Its lock is free when it has gone, not when it has answered.
+  while (!deadline.passed() && host.daemon_alive().value_or(false)) std::this_thread::sleep_for(kLook);
+}
+
 }  // namespace
 
 HostThread::~HostThread() {
@@ -184,7 +194,7 @@ bool HostPool::reaching() const {
   return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second->reaching; });
 }
 
-void HostPool::goodbye(Milliseconds limit) {
+void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit) {
   struct Farewell {
     std::mutex mutex;
     std::condition_variable changed;
@@ -194,21 +204,15 @@ void HostPool::goodbye(Milliseconds limit) {
   auto farewell = std::make_shared<Farewell>();
   const Deadline deadline = Deadline::after(limit);
   for (auto& [name, entry] : entries_) {
-    if (!entry->link) continue;
-    ++entry->generation;  // its closing is no news any more
+    if (!entry->link && leftover.count(name) == 0) continue;
+    const int generation = ++entry->generation;  // its closing is no news any more
     {
       std::lock_guard lock(farewell->mutex);
       ++farewell->open;
     }
-    entry->thread.call([farewell, deadline, link = entry->link, host = entry->host.get()] {
-      Message order;
-      order.head["type"] = "goodbye";
-      if (auto answer = link->order(std::move(order), deadline); !answer) {
-        log_warning("goodbye to host {}: {}; its lease ends it", host->name(), answer.error().message);
-      } else {
-        // Its lock is free when it has gone, not when it has answered.
-        while (!deadline.passed() && host->daemon_alive().value_or(false)) std::this_thread::sleep_for(kLook);
-      }
+    entry->thread.call([this, farewell, deadline, generation, link = entry->link, host = entry->host.get()]() mutable {
+      if (!link && host->daemon_alive().value_or(false)) link = open(*host, generation).value_or(nullptr);
+      if (link) say_goodbye(*link, *host, deadline);
       std::lock_guard lock(farewell->mutex);
       --farewell->open;
       farewell->changed.notify_all();

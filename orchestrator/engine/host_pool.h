@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -72,8 +73,9 @@ class HostPool {
   void order(const std::string& host, Message order, Milliseconds limit, std::function<void(Result<Message>)> then);
   void tick();  // ends orders whose time is over
 
-  // Tells every reached daemon that the run is over, all at once, and waits until they have ended.
-  void goodbye(Milliseconds limit);
+  // Tells every reached daemon that the run is over, all at once, and waits until they have ended; and those of `leftover`
+  // hosts that an earlier controller has left behind.
+  void goodbye(const std::set<std::string>& leftover, Milliseconds limit);
 
  private:
   struct Entry;

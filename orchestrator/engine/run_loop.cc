@@ -367,7 +367,8 @@ std::string RunLoop::summary() const {
 
 int RunLoop::finish() {
   halt_.raise();
-  pool_.goodbye(workflow_.grace + kGoodbyeSlack);
+  // Asking whether an earlier controller's daemon still lives costs nothing on this machine; elsewhere its lease ends it.
+  pool_.goodbye(locations_.seen(), workflow_.grace + kGoodbyeSlack);
   int code = exit_code_of(failures_);
   if (stopped_by_) code = exit_code(*stopped_by_);
   if (bench_.broken && !stopped_by_) code = exit_code(bench_.broken->cause);

@@ -47,7 +47,7 @@ Result<MessageLink> LocalHost::connect(Deadline) {
   return MessageLink::connect_unix(socket).within("host " + name_);
 }
 
-Status LocalHost::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+Result<bool> LocalHost::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
   TRY(create_folders(root_).within("host " + name_));
   ChildOptions options;
   options.argv = {worker_.string(), "daemon",
@@ -59,27 +59,29 @@ Status LocalHost::spawn(Milliseconds lease, Milliseconds grace, Deadline deadlin
                   "--near",         "--background"};
   options.working_folder = "/";
   Result<std::string> said = run_and_read(options, deadline);
-  if (said) return {};
+  if (said) return true;
   // It lost a race for the lock: whoever won will answer.
   Result<bool> alive = daemon_alive();
-  if (alive && *alive) return {};
+  if (alive && *alive) return false;
   Error error = not_answering("its daemon did not start: " + said.error().message);
   error.cause = said.error().cause == Cause::no_resources ? Cause::no_resources : Cause::unreachable;
   return error;
 }
 
 Status LocalHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) {
-  TRY(bool alive, daemon_alive());
-  if (!alive) TRY(spawn(lease, grace, deadline));
-  // A connection that is accepted is the answer; who that is says its hello.
+  bool spawned = false;
   while (true) {
+    TRY(bool alive, daemon_alive());
+    if (!alive && spawned) return not_answering("its daemon ended as soon as it had started");
+    // Not there, or one that was found alive was just ending.
+    if (!alive) {
+      TRY(spawned, spawn(lease, grace, deadline));
+    }
+    // A connection that is accepted is the answer; who that is says its hello.
     Result<MessageLink> link = connect(deadline);
     if (link) return {};
     if (deadline.passed()) return not_answering("its daemon does not answer: " + link.error().message);
     std::this_thread::sleep_for(std::min(kPollPause, deadline.left()));
-    // One that was found alive may just have ended.
-    TRY(alive, daemon_alive());
-    if (!alive) TRY(spawn(lease, grace, deadline));
   }
 }
 

@@ -28,7 +28,7 @@ class LocalHost : public Host {
   Result<std::string> read(const fs::path& path, int64_t limit) override;
 
  private:
-  Status spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);
+  Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);  // false: another was first
   Error not_answering(std::string_view what) const;
   Status with_name(Status status) const;
 

@@ -325,7 +325,7 @@ KindSchema train() {
                   .otherwise("val_accuracy"),
               option("patience", OptionType::integer, "epochs without a better score")
                   .within(1, 1'000'000)
-                  .required(),
+                  .otherwise(5),
           }),
   };
   kind.outputs = {{"model", "model", ""},
@@ -348,7 +348,6 @@ KindSchema evaluate() {
       option("how", OptionType::text, "full: with all neighbours, layer by layer; sampled: as in training")
           .one_of({"full", "sampled"})
           .otherwise("full"),
-      option("batch", OptionType::integer, "nodes at a time").within(1, 1 << 24).otherwise(4096),
       threads_option(),
   };
   kind.outputs = {{"score", "score", ""},

@@ -23,7 +23,7 @@ def test_the_commands_of_the_documents_run(place):
             place.run(*command, timeout=280)
             count += 1
     assert count >= 5, f"only {count} commands found in the documents"
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_every_relative_link_in_the_documents_leads_somewhere(place):

@@ -83,7 +83,7 @@ steps:
     assert str(controller.pid) in done.output, done.output
     controller.send_signal(15)
     assert controller.wait(20) == 143, place.log()
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_a_failed_command_shows_its_code_and_last_lines(place):
@@ -99,7 +99,7 @@ steps:
     done = place.run("run", place.workflow, expect=1)
     assert "exit code 3" in done.output and "the reason" in done.output, done.output
     assert place.query("select count(*) from attempt where step = 'after'") == [(0,)]
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_too_many_parts_are_refused_as_bad_data_or_usage(place):

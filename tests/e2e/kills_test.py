@@ -48,7 +48,7 @@ def start_and_wait_for_checkpoint(place):
 def finish_and_compare(place):
     before = dict(place.query("select step, count(*) from attempt where state = 'succeeded' group by step"))
     done = place.run("run", place.workflow)
-    assert place.left_behind() == []
+    place.check_nothing_left()
     place.check_invariants()
     after = dict(place.query("select step, count(*) from attempt where state = 'succeeded' group by step"))
     for step in before:
@@ -68,7 +68,7 @@ def killed(place, words):
     seconds = time.monotonic() - began
     assert code in (1, 6), f"exit {code}\n{place.log()}"
     assert seconds < 5, f"the run ended {seconds:.1f} s after the kill"
-    assert place.left_behind() == []
+    place.check_nothing_left()
     place.check_invariants()
     return place.log()
 
@@ -98,7 +98,7 @@ def test_killed_controller_leaves_nothing_past_its_lease(place):
     controller.wait()
     gone = e2e.seconds_until("everything gone", lambda: not place.processes(), 30)
     assert gone < 5 + 2 + 2, f"the last process went after {gone:.1f} s"
-    assert place.left_behind() == []
+    place.check_nothing_left()
     place.check_invariants()
     place.write(flows.tiny(epochs=EPOCHS, defaults=flows.STRICT, restarts=0))
 
@@ -122,7 +122,7 @@ def test_controller_back_within_the_lease_finds_everything_running(place):
     place.run("run", place.workflow)
     assert place.query("select count(*) from attempt where step = 'model'") == [(1,)], "training was started anew"
     assert weights(place) == undisturbed()
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_by_default_a_killed_daemon_is_survived(place):
@@ -131,7 +131,7 @@ def test_by_default_a_killed_daemon_is_survived(place):
     e2e.kill(place.process_of(*DAEMON)[:1])
     assert controller.wait(120) == 0, place.log()
     assert weights(place) == undisturbed()
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_by_default_a_killed_server_is_survived(place):
@@ -141,7 +141,7 @@ def test_by_default_a_killed_server_is_survived(place):
     assert controller.wait(120) == 0, place.log()
     assert place.query("select count(*) from attempt where step = 'model'") == [(1,)], "training was started anew"
     assert weights(place) == undisturbed()
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_a_session_child_of_an_exec_step_is_found_when_its_daemon_was_killed(place):
@@ -160,7 +160,7 @@ steps:
     began = time.monotonic()
     assert controller.wait(30) in (1, 6), place.log()
     assert time.monotonic() - began < 5, place.log()
-    assert place.left_behind() == []
+    place.check_nothing_left()
 
 
 def test_ctrl_c_ends_everything(place):
@@ -168,7 +168,7 @@ def test_ctrl_c_ends_everything(place):
     controller = start_and_wait_for_checkpoint(place)
     controller.send_signal(2)
     assert controller.wait(20) == 130, place.log()
-    assert place.left_behind() == []
+    place.check_nothing_left()
     place.check_invariants()
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 BIN = pathlib.Path(os.environ.get("GNNFLOW_BIN", pathlib.Path(__file__).parents[2] / "build/dev/bin"))
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -84,8 +85,9 @@ class Place:
         return found
 
     def process_of(self, *words):
-        """The pids of processes in whose command line all words stand."""
-        return [pid for pid, line in self.processes().items() if all(w in line for w in words)]
+        """The pids of processes among whose arguments all words stand; of a path the last name counts."""
+        return [pid for pid, line in self.processes().items()
+                if set(words) <= {argument.rsplit("/", 1)[-1] for argument in line.split()}]
 
     def left_behind(self):
         """What a run may not leave: processes, sockets, shared memory, temporary files."""
@@ -94,15 +96,13 @@ class Place:
             left += [str(p) for sub in ("tmp", "incoming") for p in (root / sub).glob("*")]
             left += [str(p) for p in root.glob("trash-*")]
             left += [str(p) for p in root.rglob("*.tmp-*")]
-        folders = {str(pathlib.Path(f)) for f in pathlib.Path("/tmp").glob(f"gnnflow-{os.getuid()}-*")}
-        left += sorted(f for f in folders - SOCKETS_BEFORE if self.owns_socket(f))
+        left += sorted(sockets() - SOCKETS_BEFORE)  # these tests run alone
         left += [str(p) for p in pathlib.Path("/dev/shm").glob("*gnnflow*")]
         return left
 
-    def owns_socket(self, folder):
-        with contextlib.suppress(OSError):
-            return (pathlib.Path(folder) / "root").read_text().startswith(str(self.folder))
-        return True
+    def check_nothing_left(self):
+        left = self.left_behind()
+        assert not left, "left behind:\n  " + "\n  ".join(left)
 
     def check_invariants(self):
         """Of orchestration's list: integrity, final states kept, artifacts whole, nothing partial."""
@@ -129,7 +129,11 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-SOCKETS_BEFORE = {str(p) for p in pathlib.Path("/tmp").glob(f"gnnflow-{os.getuid()}-*")}
+def sockets():
+    return {str(p) for p in pathlib.Path("/tmp").glob(f"gnnflow-{os.getuid()}-*")}
+
+
+SOCKETS_BEFORE = sockets()
 
 
 def wait_until(what, condition, seconds):
@@ -189,7 +193,8 @@ def main(tests):
             print(f"ok   {name} ({time.monotonic() - began:.1f} s)", flush=True)
         except Exception as problem:  # the test's claim is broken, whatever way
             failed += 1
-            print(f"FAIL {name}: {type(problem).__name__}: {problem}", flush=True)
+            where = traceback.extract_tb(problem.__traceback__)[1]
+            print(f"FAIL {name}, line {where.lineno}: {type(problem).__name__}: {problem}", flush=True)
             if (place.folder / "controller.log").exists():
                 print(place.log()[-4000:])
             for root in place.roots() if (place.folder / ".gnnflow").exists() else []:

@@ -22,7 +22,6 @@ struct HostFolder {
   fs::path journal() const { return root / "journal"; }
   fs::path daemon_log() const { return root / "daemon.log"; }
   fs::path tmp() const { return root / "tmp"; }
-  fs::path outputs() const { return root / "outputs"; }
   fs::path checkpoints() const { return root / "checkpoints"; }
   // REQUIRES: is_token(token), here and below.
   fs::path job(std::string_view token) const { return tmp() / token; }

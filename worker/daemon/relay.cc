@@ -1,7 +1,10 @@
 // Bytes both ways.
 #include "worker/daemon/relay.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -17,18 +20,27 @@ namespace {
 constexpr Milliseconds kSilence{30'000};
 constexpr size_t kBytes = 1 << 16;
 
-// False at the end. A reader that does not take it holds this direction up: the frames wait at their sender.
-Result<bool> move_some(int from, int to) {
+// In pieces that a pipe takes without waiting once it is ready: who does not read for so long is gone.
+Status write_all(int to, std::string_view bytes, Milliseconds patience) {
+  while (!bytes.empty()) {
+    pollfd wait{to, POLLOUT, 0};
+    int ready = ::poll(&wait, 1, static_cast<int>(patience.count()));
+    if (ready == 0) return Error{Cause::unreachable, "relay: the other end does not read"};
+    if (ready < 0 && errno == EINTR) continue;
+    ssize_t count = ::write(to, bytes.data(), std::min<size_t>(bytes.size(), PIPE_BUF));
+    if (count < 0 && errno != EINTR && errno != EAGAIN) return system_error("relay: writing", errno);
+    if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+// False at the end.
+Result<bool> move_some(int from, int to, Milliseconds patience) {
   char buffer[kBytes];
   ssize_t got = ::read(from, buffer, sizeof buffer);
   if (got < 0 && errno == EINTR) return true;
   if (got < 0) return system_error("relay: reading", errno);
-  for (ssize_t written = 0; written < got;) {
-    ssize_t count = ::write(to, buffer + written, static_cast<size_t>(got - written));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error("relay: writing", errno);
-    written += count;
-  }
+  TRY(write_all(to, {buffer, static_cast<size_t>(got)}, patience));
   return got > 0;
 }
 
@@ -41,12 +53,12 @@ Status relay(int in, int out, int daemon, Milliseconds silence) {
     int ready = ::poll(waits, 2, deadline.poll_timeout());
     if (ready < 0 && errno != EINTR) return system_error("relay: poll", errno);
     if (ready > 0 && waits[0].revents) {
-      TRY(bool more, move_some(in, daemon));
+      TRY(bool more, move_some(in, daemon, silence));
       if (!more) return {};
       deadline = Deadline::after(silence);
     }
     if (ready > 0 && waits[1].revents) {
-      TRY(bool more, move_some(daemon, out));
+      TRY(bool more, move_some(daemon, out, silence));
       if (!more) return {};
     }
     if (deadline.passed()) {

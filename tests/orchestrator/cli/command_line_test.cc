@@ -58,6 +58,7 @@ struct Wrong {
   std::vector<std::string> arguments;
   std::string message;
 };
+void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.message; }
 class WrongUse : public testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongUse, EndsWith2AndSaysWhy) {

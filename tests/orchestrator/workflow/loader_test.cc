@@ -155,6 +155,7 @@ TEST(Loader, SetIsTypedByTheDefault) {
 struct BadSet {
   std::string set, message;
 };
+void PrintTo(const BadSet& bad, std::ostream* out) { *out << bad.set; }
 class SetErrors : public testing::TestWithParam<BadSet> {};
 
 TEST_P(SetErrors, AreWrongUse) {

@@ -51,5 +51,17 @@ TEST_F(RelayTest, EndsWhenTheControllerIsSilent) {
   EXPECT_EQ(ended.error().message, "relay: nothing came from the controller for 100 ms");
 }
 
+TEST_F(RelayTest, EndsWhenTheControllerDoesNotRead) {
+  start(Milliseconds(100));
+  MessageLink daemon(std::move(inner.second));
+  Message message;
+  message.head["type"] = "event";
+  message.body = std::string(8 << 20, 'x');
+  EXPECT_FALSE(daemon.send(message, Deadline::after(Milliseconds(10'000))));
+  thread.join();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().message, "relay: the other end does not read");
+}
+
 }  // namespace
 }  // namespace gnnflow

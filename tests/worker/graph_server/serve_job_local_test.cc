@@ -29,6 +29,7 @@ class ServeJob {
       } else {
         fcntl(3, F_SETFD, 0);
       }
+      setenv("GNNFLOW_TOKEN", "test.1.serve.1.0", 1);
       execl(program.c_str(), program.c_str(), "serve", "--task", file.c_str(), nullptr);
       _exit(127);
     }
