@@ -13,6 +13,7 @@ namespace {
 
 constexpr Milliseconds kBeatEvery{2000};
 constexpr Milliseconds kSendLimit{10'000};
+constexpr int kHelloTries = 3;
 
 using Done = std::function<void(Result<Message>)>;
 
@@ -196,12 +197,20 @@ DaemonLink::~DaemonLink() { state_->leave(); }
 
 Result<std::unique_ptr<DaemonLink>> DaemonLink::open(Host& host, const DaemonGreeting& greeting, Sink sink,
                                                      Deadline deadline) {
-  TRY(MessageLink connected, host.connect(deadline));
-  auto state = std::make_shared<State>(host.name(), greeting, std::move(connected), std::move(sink));
-  state->start();
-  std::unique_ptr<DaemonLink> link(new DaemonLink(state));
-  TRY(state->hello(deadline));
-  return link;
+  for (int tries = 1;; ++tries) {
+    TRY(MessageLink connected, host.connect(deadline));
+    auto state = std::make_shared<State>(host.name(), greeting, std::move(connected), sink);
+    state->start();
+    std::unique_ptr<DaemonLink> link(new DaemonLink(state));
+    Status greeted = state->hello(deadline);
+    if (greeted) return link;
+    // A daemon that was ending took the connection, and said so or was gone before it answered.
+    // One that is there and silent has used up the deadline instead.
+    const Cause cause = greeted.error().cause;
+    const bool ending = cause == Cause::temporary || cause == Cause::unreachable;
+    if (!ending || tries == kHelloTries || deadline.passed()) return std::move(greeted).error();
+    TRY(host.start_daemon(greeting.lease, greeting.grace, deadline));
+  }
 }
 
 const Json& DaemonLink::greeting() const { return state_->answer; }

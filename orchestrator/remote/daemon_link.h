@@ -29,7 +29,8 @@ class DaemonLink {
  public:
   using Sink = std::function<void(const std::string& host, Message event)>;
 
-  // Connects and says hello. Events may come before it has returned.
+  // Connects and says hello. A daemon that turns out to be ending is replaced by a new one. Events may come
+  // before it has returned.
   static Result<std::unique_ptr<DaemonLink>> open(Host& host, const DaemonGreeting& greeting, Sink sink,
                                                   Deadline deadline);
   ~DaemonLink();

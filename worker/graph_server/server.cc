@@ -17,6 +17,7 @@ namespace gnnflow {
 namespace {
 
 constexpr size_t kMostWaiting = 4096;         // requests of all clients
+constexpr int64_t kKeptBytes = 256 << 20;     // of buffers for replies, between bursts
 constexpr uint32_t kBusyHintMs = 20;          // ask again after
 constexpr int64_t kHeadRoom = 4096;           // of a message beside its ids: head, key, encryption
 constexpr int kBusyReplies = 64;              // of a client, that wait to be sent
@@ -29,7 +30,7 @@ class Server final : public GraphServer {
   Server(ServerOptions options, std::shared_ptr<const MappedPart> part, const PartitionIndex& index)
       : options_(std::move(options)),
         context_(options_.threads),
-        pool_(static_cast<size_t>(options_.max_reply_bytes)),
+        pool_(static_cast<size_t>(std::min(options_.max_reply_bytes, kKeptBytes))),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     served_.part = std::move(part);
     served_.digest = index.digest();
@@ -61,7 +62,8 @@ class Server final : public GraphServer {
         socket_.emplace(std::move(bound).value());
         break;
       }
-      if (bound.error().cause != Cause::locked || patience.passed()) return std::move(bound).error();
+      if (bound.error().cause != Cause::locked) return std::move(bound).error();
+      if (patience.passed()) return Error{Cause::temporary, bound.error().message};
       std::this_thread::sleep_for(Milliseconds(50));
     }
     port_ = socket_->port();

@@ -124,16 +124,16 @@ Status read_parameters(const Json& list, std::string_view where, std::vector<Par
 Result<Json> read_index(const std::string& text, std::string_view where, Checkpoint& c) {
   TRY(const Json json, Json::parse(text).within(where));
   Fields fields(json, where);
-  if (fields.text("format") != "gnnflow-checkpoint") fields.fail(fmt::format("{}: this is no checkpoint", where));
+  if (fields.text("format") != "gnnflow-checkpoint") fields.fail("this is no checkpoint");
   if (const int64_t version = fields.integer("version"); version != kVersion) {
-    fields.fail(fmt::format("{}: version {} is not {}, the one this program reads", where, version, kVersion));
+    fields.fail(fmt::format("version {} is not {}, the one this program reads", version, kVersion));
   }
   c.epoch = fields.integer("epoch");
   c.step = fields.integer("step");
   c.model = fields.map("model");
   c.options = fields.map("options");
   for (const Json& one : fields.list("fanout").array()) {
-    if (!one.is_integer()) fields.fail(fmt::format("{}: fanout must hold integers", where));
+    if (!one.is_integer()) fields.fail("fanout must hold integers");
     c.fanout.push_back(one.is_integer() ? static_cast<int>(one.integer()) : 0);
   }
   c.batch = fields.integer("batch");

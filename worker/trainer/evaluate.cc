@@ -139,13 +139,15 @@ Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
     return Error{Cause::bad_data, fmt::format("the graph has no labelled nodes in split '{}'", job_.options.split)};
   }
   double f1 = 0;
-  int64_t present = 0;
+  int64_t present = 0, largest = 0;
   for (int64_t c = 0; c < classes; ++c) {
     const int64_t* counts = values + 6 + 3 * c;
     if (counts[1] + counts[2] == 0) continue;
     f1 += 2.0 * static_cast<double>(counts[0]) / static_cast<double>(counts[1] + counts[2]);
     ++present;
+    largest = std::max(largest, counts[2]);
   }
+  metrics["majority"] = static_cast<double>(largest) / static_cast<double>(metrics.get("total").integer());
   metrics["macro_f1"] = f1 / static_cast<double>(present);
   metrics["split"] = job_.options.split;
   metrics["how"] = job_.options.how == EvaluateHow::full ? "full" : "sampled";

@@ -1,12 +1,17 @@
 // What engine tests share: scripted kinds of steps, hosts whose daemons live in the test, one store, one call that runs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "orchestrator/engine/engine.h"
+#include "orchestrator/engine/fingerprint.h"
+#include "orchestrator/remote/daemon_link.h"
+#include "orchestrator/workflow/expression.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_host.h"
 #include "tests/support/recording_observer.h"
@@ -18,17 +23,64 @@ namespace gnnflow {
 // each, which uses the service, publishes `model` and can be resumed.
 class ScriptedStep final : public Step {
  public:
-  explicit ScriptedStep(std::string kind);
+  explicit ScriptedStep(std::string kind) {
+    schema_.kind = std::move(kind);
+    for (const char* key : {"value", "epochs", "input", "servers", "more"}) schema_.options.push_back(option(key));
+    for (const char* key : {"host", "hosts", "file", "cores"}) {
+      schema_.options.push_back(option(key));
+      schema_.options.back().in_key = false;
+    }
+    if (schema_.kind == "make") schema_.outputs = {{"thing", "thing", ""}, {"inside", "thing", "content"}};
+    if (schema_.kind == "train") schema_.outputs = {{"model", "model", ""}};
+    if (schema_.kind == "launch") schema_.outputs = {{"servers", "", ""}};
+  }
   const KindSchema& schema() const override { return schema_; }
   Nature nature() const override { return schema_.kind == "launch" ? Nature::service : Nature::work; }
-  std::string service(const Workflow& workflow, const StepEntry& step) const override;
-  std::vector<ContentPath> content(const Workflow& workflow, const StepEntry& step) const override;
-  std::vector<std::string> not_in_resume_key() const override;
-  Result<std::vector<TaskPlan>> tasks(const Scene& scene) const override;
+  std::string service(const Workflow&, const StepEntry& step) const override {
+    for (const StepReference& reference : step.references) {
+      if (reference.option == "servers") return reference.step;
+    }
+    return "";
+  }
+  std::vector<ContentPath> content(const Workflow& workflow, const StepEntry& step) const override {
+    const std::string file = step.options.text_or("file", "");
+    if (file.empty()) return {};
+    return {{file, workflow.file.parent_path() / file}};
+  }
+  std::vector<std::string> not_in_resume_key() const override {
+    return schema_.kind == "train" ? std::vector<std::string>{"epochs"} : std::vector<std::string>{};
+  }
+  Result<std::vector<TaskPlan>> tasks(const Scene& scene) const override {
+    const StepEntry& step = *scene.step;
+    std::vector<std::string> hosts{step.options.text_or("host", kController)};
+    if (const Json& list = step.options.get("hosts"); list.is_array()) {
+      hosts.clear();
+      for (const Json& host : list.array()) hosts.push_back(host.string());
+    }
+    std::vector<TaskPlan> tasks;
+    for (const std::string& host : hosts) {
+      TaskPlan task;
+      task.host = host;
+      task.program = "worker";
+      if (schema_.kind != "make") task.role = (schema_.kind == "launch" ? "server " : "rank ") + std::to_string(tasks.size());
+      task.spec["kind"] = schema_.kind;
+      task.spec["step"] = step.name;
+      task.spec["options"] = step.options;
+      task.cores = static_cast<int>(step.options.integer_or("cores", schema_.kind == "train" ? kAllCores : 0));
+      if (tasks.empty() && schema_.kind != "launch") task.pieces = {schema_.outputs.front().piece};
+      tasks.push_back(std::move(task));
+    }
+    return tasks;
+  }
   bool has_ranks() const override { return schema_.kind == "train"; }
   bool comes_home() const override { return schema_.kind == "train"; }
 
  private:
+  static OptionSchema option(std::string key) {
+    OptionSchema schema;
+    schema.key = std::move(key);
+    return schema;
+  }
   KindSchema schema_;
 };
 
@@ -62,43 +114,177 @@ class LentHost final : public Host {
 
 class EngineBench {
  public:
-  EngineBench();
+  EngineBench() {
+    for (const ScriptedStep* step : {&make_, &launch_, &train_}) kinds.emplace(step->schema().kind, step);
+    workflow.file = folder / "flow.yml";
+    workflow.name = "flow";
+    workflow.params = Json(Json::Object{});
+    workflow.grace = Milliseconds(100);
+    hosts_["controller"] = std::make_unique<FakeHost>("controller", folder.path());
+    observer.on_tick = [this] {
+      clock.advance(per_tick);
+      if (on_tick) on_tick();
+    };
+  }
 
-  // Steps of the workflow; references are found in the options' texts.
-  StepEntry& add(const std::string& name, const std::string& kind, Json::Object options = {});
-  StepEntry& step(const std::string& name);
+  // References are found in the options' texts; a step needs what it refers to.
+  StepEntry& add(const std::string& name, const std::string& kind, Json::Object options = {}) {
+    StepEntry entry;
+    entry.name = name;
+    entry.kind = kind;
+    entry.lost_retries = 0;
+    for (const auto& [key, value] : options) {
+      if (!value.is_string()) continue;
+      for (const TextPiece& piece : parse_text(value.string()).pieces) {
+        if (!piece.is_reference) continue;
+        entry.references.push_back({piece.reference.name, piece.reference.output, key});
+        entry.needs.push_back(piece.reference.name);
+      }
+    }
+    entry.options = Json(std::move(options));
+    workflow.steps.push_back(std::move(entry));
+    return workflow.steps.back();
+  }
+  StepEntry& step(const std::string& name) { return const_cast<StepEntry&>(*workflow.step(name)); }
+
+  void add_host(const std::string& name) {
+    HostEntry entry;
+    entry.name = name;
+    workflow.hosts.push_back(entry);
+    hosts_[name] = std::make_unique<FakeHost>(name, folder.path());
+  }
   FakeHost& host(const std::string& name = "controller") { return *hosts_.at(name); }
-  void add_host(const std::string& name);
-  RunStore& store();  // opened, and opened again after a run
-  int run();
-  std::vector<PlannedStep> plan();
-  std::vector<std::unique_ptr<Host>> lend();
-  AttemptRow last(const std::string& step);  // its last attempt
-  // An attempt that an earlier controller left in this state, with one task on the host.
-  AttemptRow leave_attempt(const std::string& step, const std::string& key, AttemptState state, const std::string& host = "controller");
-  std::string token_of(const AttemptRow& attempt);
-  // Starts a job on the host as an earlier controller did.
-  void start_job(const std::string& host, const std::string& token);
+
+  RunStore& store() {
+    if (!store_) {
+      auto opened = RunStore::open(folder / "state");
+      if (!opened) bug(opened.error().message);
+      store_.emplace(std::move(opened).value());
+    }
+    return *store_;
+  }
+
+  int run() {
+    EngineSetup setup;
+    setup.workflow = &workflow;
+    setup.kinds = &kinds;
+    setup.store = &store();
+    setup.hosts = lend();
+    setup.observer = &observer;
+    setup.stop = &stop;
+    setup.clock = &clock;
+    return run_workflow(std::move(setup));
+  }
+
+  std::vector<std::string> plan() {
+    std::vector<std::string> lines;
+    auto planned = plan_workflow(workflow, kinds, &store(), lend());
+    if (!planned) return {planned.error().message};
+    for (const PlannedStep& one : *planned) lines.push_back(one.step + " " + one.decision + ": " + one.reason);
+    return lines;
+  }
+
+  AttemptRow last(const std::string& name) {
+    auto row = store().last_attempt(name);
+    return row && *row ? **row : AttemptRow{};
+  }
+
+  std::string key_of(const std::string& name) {
+    const std::map<std::string, Made, std::less<>> made;
+    return fingerprint(kinds, {&workflow, workflow.step(name), &made}, {})->key;
+  }
+
+  // What an earlier controller left of a step: one task on a host, in these states.
+  AttemptRow leave(const std::string& name, const std::string& key, AttemptState state, TaskState task_state,
+                   const std::string& at = "controller") {
+    RunStepRow decided;
+    decided.step = name;
+    decided.kind = workflow.step(name)->kind;
+    RunRow run;
+    run.command = "run";
+    run.params = Json(Json::Object{});
+    run.started_ms = 1;
+    AttemptRow row;
+    row.run = store().begin_run(run, {decided}).value();
+    row.step = name;
+    row.kind = decided.kind;
+    row.key = key;
+    row.inputs = Json(Json::Object{});
+    row.started_ms = 1;
+    TaskRow task;
+    task.token = "old.1." + name + ".1.0";
+    task.host = at;
+    row.id = store().begin_attempt(row, {task}).value();
+    task.attempt = row.id;
+    if (task_state != TaskState::intent) {
+      task.state = TaskState::started;
+      task.started_ms = 1;
+      EXPECT_TRUE(store().set_task(task));
+    }
+    if (task_state == TaskState::exited) {
+      task.state = TaskState::exited;
+      task.ended_ms = 2;
+      EXPECT_TRUE(store().set_task(task));
+    }
+    for (const AttemptState next : {AttemptState::running, AttemptState::publishing}) {
+      if (state < next) break;
+      EXPECT_TRUE(store().set_attempt(row.id, next));
+    }
+    row.state = state;
+    return row;
+  }
+
+  // Starts a job as an earlier controller did, which then went away.
+  void start_job(const std::string& at, const std::string& token) {
+    FakeHost& on = host(at);
+    ASSERT_TRUE(on.start_daemon({}, {}, Deadline::never()));
+    auto link = DaemonLink::open(on, {0, "", {}, {}}, [](const std::string&, Message) {}, Deadline::after(Milliseconds(5000)));
+    ASSERT_TRUE(link) << link.error().message;
+    Json spec;
+    spec["kind"] = "make";
+    ASSERT_TRUE((*link)->order(message_of("start", {{"token", token}, {"program", "worker"}, {"spec", spec}}),
+                               Deadline::after(Milliseconds(5000))));
+  }
 
   TempDir folder;
   Workflow workflow;
   StepKinds kinds;
   FakeClock clock;
   Milliseconds per_tick{0};  // how far the clock goes with each turn of the loop
+  std::function<void()> on_tick;
   RecordingObserver observer;
   StopSignal stop;
 
  private:
+  std::vector<std::unique_ptr<Host>> lend() {
+    std::vector<std::unique_ptr<Host>> lent;
+    for (auto& [name, host] : hosts_) lent.push_back(std::make_unique<LentHost>(*host));
+    return lent;
+  }
+
   ScriptedStep make_{"make"}, launch_{"launch"}, train_{"train"};
   std::map<std::string, std::unique_ptr<FakeHost>> hosts_;
   std::optional<RunStore> store_;
-  std::function<void()> on_tick_;
 };
 
-// A job that makes the piece with this content and ends well.
-FakeJob makes(const std::string& piece, const std::string& content);
-// ... that does not end by itself.
-FakeJob runs();
-FakeJob fails(int code, const std::string& cause, const std::string& message);
+// A job that makes the piece and ends well; one that does not end by itself; one that fails.
+inline FakeJob makes(const std::string& piece, const std::string& content) {
+  FakeJob job;
+  job.files[piece + "/content"] = content;
+  return job;
+}
+inline FakeJob goes_on() {
+  FakeJob job;
+  job.code = std::nullopt;
+  return job;
+}
+inline FakeJob fails(Cause cause, const std::string& message) {
+  FakeJob job;
+  job.code = exit_code(cause);
+  job.cause = name_of(cause);
+  job.message = message;
+  job.tail = "last words";
+  return job;
+}
 
 }  // namespace gnnflow

@@ -227,6 +227,21 @@ TEST_F(DaemonLinkTest, ANewConnectionHearsKeptReportsAgain) {
   EXPECT_EQ(link->greeting().get("jobs").array().at(0).integer_or("code", 0), 3);
 }
 
+TEST_F(DaemonLinkTest, ADaemonThatEndsBeforeItAnswersIsStartedAgainAFewTimes) {
+  int deaths = 2;
+  host.on_order([&](const Message& order) -> std::optional<Message> {
+    if (order.type() == "hello" && deaths-- > 0) host.kill_daemon();
+    return std::nullopt;
+  });
+  open();
+  EXPECT_EQ(host.daemons_started(), 3);
+  EXPECT_TRUE(events.names().empty());
+  deaths = 100;
+  Result<std::unique_ptr<DaemonLink>> link = DaemonLink::open(host, greeting(1), events.sink(), soon());
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().cause, Cause::unreachable);
+}
+
 TEST_F(DaemonLinkTest, SaysThatNoDaemonAnswers) {
   Result<std::unique_ptr<DaemonLink>> none = DaemonLink::open(host, greeting(1), events.sink(), soon());
   ASSERT_FALSE(none);

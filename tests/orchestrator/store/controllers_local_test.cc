@@ -3,8 +3,8 @@
 #include <csignal>
 #include <functional>
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +158,10 @@ TEST(Controllers, KilledAfterAnyCallLeaveExactlyWhatHadReturned) {
       for (size_t i = 0; i < calls; ++i) story()[i](store);
       ::kill(::getpid(), SIGKILL);
     }));
+    if (calls > 0) {
+      const StepState state = must(must(StoreReader::open(dir / "s")).status()).state;
+      EXPECT_EQ(state, calls == story().size() ? StepState::succeeded : StepState::interrupted) << calls;
+    }
     EXPECT_EQ(facts(dir / "s"), expected[calls]) << "after " << calls << " calls";
     const RunStore store = must(RunStore::open(dir / "s"));
     EXPECT_EQ(store.epoch(), 2) << "no lock needs a human";

@@ -283,6 +283,21 @@ TEST_F(GraphServerTest, NeverBindsAWildcard) {
             "hosts reach");
 }
 
+TEST_F(GraphServerTest, SaysThatItsPortIsTaken) {
+  ToyServers servers(partition_);
+  servers.start(0);
+  ServerOptions options;
+  options.partition = partition_;
+  options.keys = keys_;
+  options.port = servers.address(0).port;
+  const auto second = GraphServer::start(options);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().cause, Cause::temporary);
+  EXPECT_EQ(second.error().message,
+            fmt::format("graph server of part 0: binding tcp://127.0.0.1:{}: Address already in use",
+                        options.port));
+}
+
 TEST_F(GraphServerTest, NeedsItsPart) {
   ServerOptions options;
   options.partition = partition_;

@@ -62,7 +62,8 @@ TEST(TrainerProgram, EndsWithTheCodeOfItsCause) {
   EXPECT_EQ(model.state.code, 3);
   EXPECT_NE(model.log.find("unknown model 'sgae'; did you mean 'sage'?"), std::string::npos) << model.log;
   EXPECT_EQ(with({(folder / "nothing").string(), "--model", "sage", "--fanout", "2,2"}).state.code, 4);
-  const Ended loss = with({parts.string(), "--model", "sage", "--fanout", "2,2", "--optimizer", "sgd", "--lr", "1000000"});
+  const Ended loss = with({parts.string(), "--model", "sage", "--fanout", "2,2", "--optimizer", "sgd", "--lr", "1000000", "--weight-decay", "1000000",
+                           "--batch", "10"});
   EXPECT_EQ(loss.state.code, 12);
   EXPECT_NE(loss.log.find("batch "), std::string::npos) << loss.log;
   const Ended task = run(folder, {"train", "--task", (folder / "no.json").string()});

@@ -184,10 +184,11 @@ TEST(Training, EndsAtALossThatIsNoNumberWithTheBatch) {
   const TempDir folder;
   const fs::path parts = toy_partition(folder, kToy, 2);
   Json options = sage_options(3);
-  options["optimizer"] = Json(Json::Object{{"kind", "sgd"}, {"lr", 1e6}});
+  options["optimizer"] = Json(Json::Object{{"kind", "sgd"}, {"lr", 1e6}, {"weight_decay", 1e6}});
   const auto ended = train_on({parts, options, 1, folder.path(), {}, {}});
   ASSERT_FALSE(ended);
   EXPECT_EQ(ended.error().cause, Cause::bad_data);
+  EXPECT_TRUE(ended.error().message.starts_with("batch ")) << ended.error().message;
   EXPECT_TRUE(ended.error().message.find(" of epoch 1 (step ") != std::string::npos) << ended.error().message;
   EXPECT_TRUE(ended.error().message.find("look at the features and at the learning rate") != std::string::npos);
 }
