@@ -297,7 +297,7 @@ Milliseconds RunLoop::lost_after() const {
 }
 
 void RunLoop::closed(const std::string& host, const std::string& why) {
-  log_info("host {}: connection closed: {}", host, why);
+  log_debug("host {}: connection closed: {}", host, why);
   greeted_.erase(host);
   bool needed = false;
   for (size_t i = 0; i < attempts_.size(); ++i) {
@@ -308,7 +308,7 @@ void RunLoop::closed(const std::string& host, const std::string& why) {
     needed |= std::find(open.begin(), open.end(), host) != open.end();
   }
   if (!needed) return;
-  setup_.observer->note("host " + host + ": its daemon is gone or cut off (" + why + "); asking again");
+  setup_.observer->note("host " + host + ": its daemon is gone or cut off; asking again");
   recover(host);
 }
 

@@ -20,7 +20,7 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kProgressEvery{1000};
-constexpr int kHolderTries = 10;
+constexpr int kHolderTries = 50;
 constexpr Milliseconds kHolderPause{20};
 
 int64_t now_ms() { return system_clock().unix_milliseconds(); }
@@ -41,7 +41,8 @@ std::optional<std::string> read_holder(const StateFolder& place) {
       "SELECT holder_pid, holder_start, holder_boot, holder_host, holder_since_ms FROM meta", {},
       [&](const SqlRow& row) {
         const ProcessIdentity who{static_cast<int>(row.integer(0)), row.integer(1), row.text(2)};
-        if (row.text(3) != this_host() || who.alive()) {
+        // 0: it has just made the state and not yet signed. A dead one of this machine was here before it.
+        if (who.pid > 0 && (row.text(3) != this_host() || who.alive())) {
           holder =
               fmt::format("process {} on {} since {}", who.pid, row.text(3), format_time(row.integer(4)));
         }

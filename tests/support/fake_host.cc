@@ -106,6 +106,7 @@ void FakeHost::tell(const std::string& token, std::string_view event, Message me
 
 void FakeHost::tell_exit(const std::string& token, const Job& job) {
   Message message;
+  message.head["state"] = job.state;
   message.head["code"] = job.code;
   message.head["signal"] = job.signal;
   if (!job.cause.empty()) message.head["cause"] = job.cause;

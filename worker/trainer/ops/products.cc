@@ -27,6 +27,31 @@ std::string key_of(ProductKind kind, const ProductShape& shape) {
   return fmt::format("{} {}x{}", kKindNames[static_cast<size_t>(kind)], shape.inputs, shape.outputs);
 }
 
+// The functions of oneDNN that are used; null where the library is not there.
+struct OneDnn {
+  decltype(&dnnl_sgemm) sgemm = nullptr;
+  decltype(&dnnl_version) version = nullptr;
+};
+
+const OneDnn& onednn() {
+  static const OneDnn found = [] {
+#if GNNFLOW_LOAD_ONEDNN
+    OneDnn loaded;
+    for (const char* name : {"libdnnl.so.3", "libdnnl.so.2"}) {
+      void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+      if (library == nullptr) continue;
+      loaded.sgemm = reinterpret_cast<decltype(loaded.sgemm)>(dlsym(library, "dnnl_sgemm"));
+      loaded.version = reinterpret_cast<decltype(loaded.version)>(dlsym(library, "dnnl_version"));
+      if (loaded.sgemm != nullptr && loaded.version != nullptr) return loaded;
+    }
+    return OneDnn{};
+#else
+    return OneDnn{&dnnl_sgemm, &dnnl_version};
+#endif
+  }();
+  return found;
+}
+
 struct Operand {
   const float* data;
   int64_t rows, columns;
@@ -40,8 +65,8 @@ void multiply(ProductLibrary library, const Operand& a, const Operand& b, float*
   const int64_t n = b.transposed ? b.rows : b.columns;
   if (m == 0 || n == 0) return;
   if (k == 0) return std::fill(out, out + m * n, 0.0f), void();
-  if (library == ProductLibrary::onednn) {
-    const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.columns, b.data,
+  if (library == ProductLibrary::onednn && onednn().sgemm != nullptr) {
+    const auto status = onednn().sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.columns, b.data,
                                    b.columns, 0.0f, out, n);
     if (status != dnnl_success) bug(fmt::format("oneDNN refused a product of {} x {} x {}", m, k, n));
     return;
@@ -105,7 +130,7 @@ Products Products::choose(std::span<const ProductShape> shapes) {
   }
   Products products;
   for (const Trial& trial : trials) {
-    const bool blas = worth(trial.shape) && trial.blas < kClearlyFaster * trial.onednn;
+    const bool blas = onednn().sgemm == nullptr || (worth(trial.shape) && trial.blas < kClearlyFaster * trial.onednn);
     products.set(trial.kind, trial.shape, blas ? ProductLibrary::blas : ProductLibrary::onednn);
     const double billions = 2e-9 * static_cast<double>(trial.shape.rows * trial.shape.inputs * trial.shape.outputs);
     if (trial.onednn > 0) {
@@ -154,7 +179,8 @@ void Products::inputs(const float* g, const float* w, float* out, const ProductS
 }
 
 std::string onednn_version() {
-  const dnnl_version_t* version = dnnl_version();
+  if (onednn().version == nullptr) return "none";
+  const dnnl_version_t* version = onednn().version();
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
