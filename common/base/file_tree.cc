@@ -22,6 +22,20 @@ Status walk(const fs::path& folder, const std::function<Status(const fs::directo
   return {};
 }
 
+// Programs of users make folders that not even their owner may write: what is in them could not be unlinked.
+void let_owner_in(const fs::path& top) {
+  std::error_code ignored;
+  if (fs::symlink_status(top, ignored).type() != fs::file_type::directory) return;
+  fs::permissions(top, fs::perms::owner_all, fs::perm_options::add, ignored);
+  fs::recursive_directory_iterator entries(top, ignored);
+  while (!ignored && entries != fs::recursive_directory_iterator()) {
+    std::error_code problem;
+    if (entries->symlink_status(problem).type() == fs::file_type::directory)
+      fs::permissions(entries->path(), fs::perms::owner_all, fs::perm_options::add, problem);
+    entries.increment(ignored);
+  }
+}
+
 }  // namespace
 
 Status create_folders(const fs::path& path, int mode) {
@@ -54,6 +68,10 @@ Status sync_tree(const fs::path& folder) {
 Status remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
+  if (error == std::errc::permission_denied) {
+    let_owner_in(path);
+    fs::remove_all(path, error);
+  }
   if (error && error != std::errc::no_such_file_or_directory) {
     return system_error("removing " + path.string(), error.value());
   }

@@ -17,6 +17,8 @@
 namespace gnnflow {
 namespace {
 
+constexpr int kReadsAfterEnd = 32;  // of 64 KiB, more than a pipe holds
+
 struct ProcessState {
   char state = 'X';
   int64_t start_time = 0;
@@ -62,11 +64,12 @@ Result<Pipe> make_pipe() {
   return pipe;
 }
 
-// Reads both until the child has ended and they are empty: what it left behind may hold them open for ever.
+// Reads both until the child has ended and they are empty: what it left behind may hold them open for ever, or
+// write for ever, so that after the end no more is taken than a pipe holds.
 bool read_until_end(const ChildProcess& child, std::array<Pipe, 2>& pipes, std::array<std::string, 2>& texts,
                     Deadline deadline) {
   bool ended = false;
-  while (true) {
+  for (int after = 0; after < kReadsAfterEnd; after += ended ? 1 : 0) {
     std::array<pollfd, 3> watch;
     watch[0] = {.fd = ended ? -1 : child.descriptor(), .events = POLLIN, .revents = 0};
     for (size_t i = 0; i < 2; ++i) watch[i + 1] = {.fd = pipes[i].read.get(), .events = POLLIN, .revents = 0};
@@ -79,6 +82,7 @@ bool read_until_end(const ChildProcess& child, std::array<Pipe, 2>& pipes, std::
     }
     if (watch[0].revents != 0) ended = true;
   }
+  return true;
 }
 
 // The end of what it said, as one line.

@@ -37,6 +37,12 @@ StopSignal::StopSignal() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!event_) bug("no descriptor left for a stop signal");
 }
 
+// A signal that comes later finds nobody to tell.
+StopSignal::~StopSignal() {
+  StopSignal* self = this;
+  g_signal.compare_exchange_strong(self, nullptr);
+}
+
 void StopSignal::raise(Cause cause) {
   int saved = errno;
   int none = 0;

@@ -12,6 +12,7 @@ namespace gnnflow {
 class StopSignal {
  public:
   StopSignal();
+  ~StopSignal();
   void raise(Cause cause = Cause::stopped);  // async-signal-safe
   bool raised() const { return cause_.load(std::memory_order_relaxed) != 0; }
   Cause cause() const { return static_cast<Cause>(cause_.load()); }  // REQUIRES: raised

@@ -6,6 +6,8 @@
 namespace gnnflow {
 namespace {
 
+constexpr int64_t kMostThings = int64_t{1} << 48;  // sums and products of counts stay inside 64 bits
+
 bool is_digest(std::string_view text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
@@ -77,8 +79,9 @@ Json counts_to_json(const std::map<std::string, int64_t>& counts) {
 Result<std::map<std::string, int64_t>> counts_from_json(const Json& json, std::string_view where) {
   std::map<std::string, int64_t> counts;
   for (const auto& [name, count] : json.object()) {
-    if (!count.is_integer() || count.integer() < 0) {
-      return Error{Cause::bad_data, fmt::format("{}: '{}' is not a number of things", where, name)};
+    if (!count.is_integer() || count.integer() < 0 || count.integer() > kMostThings) {
+      return Error{Cause::bad_data,
+                   fmt::format("{}: '{}' is {}, not a number of things", where, name, count.dump())};
     }
     counts[name] = count.integer();
   }

@@ -2,6 +2,7 @@
 #include "common/graph/graph_dir.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -49,6 +50,11 @@ Status check_offsets(const Array& array, int64_t rows, int64_t entries) {
 }
 
 Status check_features(NodeArrays& node, const fs::path& folder, int64_t columns) {
+  if (columns > std::numeric_limits<int32_t>::max()) {  // columns of sparse rows are i4
+    return Error{Cause::bad_data,
+                 fmt::format("{}: the index tells of {} feature columns, more than fit 31 bits",
+                             folder.string(), columns)};
+  }
   if (node.features.present()) {
     if (node.features.shape().size() != 2 || node.features.rows() != node.count) {
       return unfit(node.features, fmt::format("is not a table of {} rows", node.count));

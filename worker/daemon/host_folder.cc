@@ -52,16 +52,20 @@ Result<fs::path> HostFolder::inside(std::string_view relative) const {
 
 Status HostFolder::clear_tmp() const {
   std::error_code error;
+  Status first;  // what cannot be removed keeps nothing else
   for (fs::directory_iterator entry(tmp(), error), end; !error && entry != end; entry.increment(error)) {
-    TRY(remove_tree(entry->path()));
+    Status removed = remove_tree(entry->path());
+    if (first) first = std::move(removed);
   }
-  return {};
+  return first;
 }
 
 Status HostFolder::remove_leftovers() const {
   std::error_code error;
   for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->path().filename().string().starts_with("trash-")) TRY(remove_tree(entry->path()));
+    std::string name = entry->path().filename().string();
+    bool left = name.starts_with("trash-") || name.starts_with(journal().filename().string() + ".tmp-");
+    if (left) TRY(remove_tree(entry->path()));
   }
   return {};
 }

@@ -222,6 +222,7 @@ void Jobs::hear(const JobPointer& job) {
   job->channel_ended = true;
   setting_.beats.remove(job->channel);
   if (received.end->cause == Cause::bad_data) end_now(*job, "its channel: " + received.end->message);
+  if (job->channel->cut_off()) end_now(*job, "it does not read its channel");
   // A process that closed its channel is about to end; one that is not can no longer be told anything.
   if (job->process && !job->kill_at) job->kill_at = system_clock().now() + kAfterHangUp;
 }
@@ -265,7 +266,8 @@ void Jobs::on_end(const JobPointer& job) {
   job->process->signal_group(SIGKILL);
   job->end = *state;
   job->kill_at.reset();
-  if (state->signal == 0) return finish(job);
+  // One that went well left nothing; one that ended itself in a hurry may have.
+  if (state->good()) return finish(job);
   setting_.sweeps.add([this, job, &host = setting_.host, &inbox = setting_.inbox] {
     Status swept = end_everything(host, job->record.token, Deadline::after(kSweep));
     if (!swept) log_error("{}", swept.error().message);

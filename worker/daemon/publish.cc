@@ -16,6 +16,7 @@ constexpr std::string_view kFormat = "gnnflow.manifest";
 
 struct Place {
   fs::path made, published, manifest;
+  fs::path written;  // the manifest, until it is whole: a crash leaves nothing half done below outputs/
 };
 
 bool is_folder(const fs::path& path) {
@@ -66,7 +67,9 @@ Result<PublishedPiece> write_manifest(const fs::path& folder, const Place& place
   TRY(sync_tree(folder));
   TRY(Json manifest, manifest_of(folder, stop));
   std::string text = manifest.dump();
-  TRY(write_file_atomically(place.manifest, text));
+  TRY(create_folders(place.written.parent_path(), 0700));
+  TRY(write_file_atomically(place.written, text));
+  TRY(rename_durably(place.written, place.manifest));
   return piece_of(name, text);
 }
 
@@ -141,7 +144,9 @@ Result<std::vector<PublishedPiece>> publish(const HostFolder& host, std::string_
   TRY(make_durable_folders(host.root, target));
   std::vector<PublishedPiece> published;
   for (const std::string& name : pieces) {
-    Place place{host.job(token) / "out" / name, target / name, target / (name + ".manifest.json")};
+    std::string manifest = name + ".manifest.json";
+    Place place{host.job(token) / "out" / name, target / name, target / manifest,
+                host.job(token) / manifest};
     TRY(PublishedPiece piece, publish_piece(place, name, stop));
     published.push_back(std::move(piece));
   }

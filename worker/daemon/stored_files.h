@@ -10,8 +10,8 @@
 
 namespace gnnflow {
 
-// Complete: the folder is named by its epoch and has a checkpoint.json, and every file in that one's `files`
-// (list of {path, bytes}) is there with its size. List of {epoch, path, bytes}, by epoch; paths are absolute.
+// Complete: the folder is named by its epoch and has a checkpoint.json, and every name in that one's map
+// `files` is there with its `bytes`. List of {epoch, path, bytes}, by epoch; paths are absolute.
 Result<Json> complete_checkpoints(const HostFolder& host, std::string_view step, std::string_view resume_key);
 
 struct LogPiece {

@@ -66,6 +66,7 @@ class ScriptedStep final : public Step {
       task.spec["kind"] = schema_.kind;
       task.spec["step"] = step.name;
       task.spec["options"] = step.options;
+      task.spec["options"].object().erase("servers");  // no placement here that it could stand for
       task.cores = static_cast<int>(step.options.integer_or("cores", schema_.kind == "train" ? kAllCores : 0));
       if (tasks.empty() && schema_.kind != "launch") task.pieces = {schema_.outputs.front().piece};
       tasks.push_back(std::move(task));
@@ -238,7 +239,7 @@ class EngineBench {
   void start_job(const std::string& at, const std::string& token) {
     FakeHost& on = host(at);
     ASSERT_TRUE(on.start_daemon({}, {}, Deadline::never()));
-    auto link = DaemonLink::open(on, {0, "", {}, {}}, [](const std::string&, Message) {}, Deadline::after(Milliseconds(5000)));
+    auto link = DaemonLink::open(on, {store().epoch(), "", {}, {}}, [](const std::string&, Message) {}, Deadline::after(Milliseconds(5000)));
     ASSERT_TRUE(link) << link.error().message;
     Json spec;
     spec["kind"] = "make";

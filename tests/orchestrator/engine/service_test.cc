@@ -92,7 +92,7 @@ TEST_F(Service, IsUpForItsUserAndDrainedAfterIt) {
   EXPECT_TRUE(bench.host("node1").running().empty());
 
   ASSERT_EQ(bench.run(), 0);  // a service is nothing to do
-  EXPECT_EQ(bench.observer.lines_with("end 0").back().substr(0, 21), "end 0: nothing to do:");
+  EXPECT_EQ(bench.observer.lines_with("end 0").back().substr(0, 20), "end 0: nothing to do");
   EXPECT_EQ(bench.last("servers").number, 1);
 }
 
