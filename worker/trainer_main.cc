@@ -26,7 +26,9 @@ struct Arguments {
 
 int tell(JobChannel& channel, const Arguments& told, const Result<Json>& result) {
   if (!result) return report_failure(channel, result.error());
-  channel.result(*result);
+  Json small = *result;
+  small.object().erase("history");  // it went up epoch by epoch
+  channel.result(std::move(small));
   if (told.json) std::printf("%s\n", result->dump().c_str());
   return 0;
 }
@@ -43,8 +45,8 @@ void need(const fs::path& path, const char* name) {
 
 // Writes `value` at a path of keys like "model.hidden", only when the option is given.
 template <typename T>
-void with_option(CLI::App* command, const std::shared_ptr<Arguments>& told, const std::string& flag, const std::string& path,
-                 const std::string& help) {
+void with_option(CLI::App* command, const std::shared_ptr<Arguments>& told, const std::string& flag,
+                 const std::string& path, const std::string& help) {
   command->add_option_function<T>(
       flag,
       [told, path](const T& value) {
@@ -71,14 +73,16 @@ void add_train(CLI::App& app, JobChannel& channel, int& exit_code) {
   with_option<int64_t>(command, told, "--layers", "model.layers", "Layers (2)");
   with_option<int64_t>(command, told, "--hidden", "model.hidden", "Columns between layers (256)");
   with_option<double>(command, told, "--dropout", "model.dropout", "Share of hidden values dropped (0)");
-  command->add_option_function<std::vector<int>>(
-      "--fanout",
-      [told](const std::vector<int>& numbers) {
-        Json::Array list;
-        for (const int one : numbers) list.push_back(one);
-        told->options["sample"]["fanout"] = list;
-      },
-      "Neighbours per layer, nearest the input first, e.g. 15,10,5; -1: all")->delimiter(',');
+  command
+      ->add_option_function<std::vector<int>>(
+          "--fanout",
+          [told](const std::vector<int>& numbers) {
+            Json::Array list;
+            for (const int one : numbers) list.push_back(one);
+            told->options["sample"]["fanout"] = list;
+          },
+          "Neighbours per layer, nearest the input first, e.g. 15,10,5; -1: all")
+      ->delimiter(',');
   with_option<int64_t>(command, told, "--batch", "sample.batch", "Seeds of a step (1024)");
   with_option<std::string>(command, told, "--optimizer", "optimizer.kind", "adam, adamw or sgd");
   with_option<double>(command, told, "--lr", "optimizer.lr", "Learning rate (0.01)");
@@ -86,7 +90,8 @@ void add_train(CLI::App& app, JobChannel& channel, int& exit_code) {
   with_option<std::string>(command, told, "--precision", "precision", "f32");
   with_option<int64_t>(command, told, "--epochs", "epochs", "(10)");
   with_option<int64_t>(command, told, "--seed", "seed", "(1)");
-  with_option<int64_t>(command, told, "--patience", "early_stop.patience", "Stop after so many epochs without a better score");
+  with_option<int64_t>(command, told, "--patience", "early_stop.patience",
+                       "Stop after so many epochs without a better score");
   command->callback([told, &channel, &exit_code] {
     if (!told->task.empty()) {
       exit_code = run_task(channel, *told, run_train_task);
@@ -95,8 +100,9 @@ void add_train(CLI::App& app, JobChannel& channel, int& exit_code) {
     need(told->partition, "--partition");
     need(told->output, "--out");
     if (!told->options.has("model")) throw CLI::RequiredError("--model");
-    exit_code = tell(channel, *told,
-                     run_standalone_train({told->partition, told->output, told->options, told->threads}, channel));
+    exit_code =
+        tell(channel, *told,
+             run_standalone_train({told->partition, told->output, told->options, told->threads}, channel));
   });
 }
 
@@ -115,9 +121,10 @@ void add_evaluate(CLI::App& app, JobChannel& channel, int& exit_code) {
     need(told->partition, "--partition");
     need(told->model, "--model");
     need(told->output, "--out");
-    exit_code = tell(
-        channel, *told,
-        run_standalone_evaluate({told->partition, told->model, told->output, told->options, told->threads}, channel));
+    exit_code =
+        tell(channel, *told,
+             run_standalone_evaluate(
+                 {told->partition, told->model, told->output, told->options, told->threads}, channel));
   });
 }
 

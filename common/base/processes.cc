@@ -64,8 +64,8 @@ Result<Pipe> make_pipe() {
   return pipe;
 }
 
-// Reads both until the child has ended and they are empty: what it left behind may hold them open for ever, or
-// write for ever, so that after the end no more is taken than a pipe holds.
+// Reads both until the child has ended and they are empty: what it left behind may hold them open for ever,
+// or write for ever, so that after the end no more is taken than a pipe holds.
 bool read_until_end(const ChildProcess& child, std::array<Pipe, 2>& pipes, std::array<std::string, 2>& texts,
                     Deadline deadline) {
   bool ended = false;

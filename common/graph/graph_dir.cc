@@ -95,7 +95,7 @@ Status check_node(NodeArrays& node, const fs::path& folder) {
   if (node.degree.present()) TRY(check_list(node.degree, node.count, is_id, "i4 or i8"));
   for (auto& [scheme, sets] : node.splits) {
     for (const Array* ids : {&sets.train, &sets.val, &sets.test}) {
-      if (ids->present()) TRY(check_list(*ids, -1, is_id, "i4 or i8"));
+      if (ids->present()) TRY(check_split(*ids, node.count));
     }
   }
   return {};
@@ -160,6 +160,19 @@ struct Places {
 };
 
 }  // namespace
+
+Status check_split(const Array& ids, int64_t nodes) {
+  TRY(check_list(ids, -1, is_id, "i4 or i8"));
+  for (int64_t i = 0, last = -1; i < ids.rows(); ++i) {
+    const int64_t id = ids.integer(i);
+    if (id < 0 || id >= nodes)
+      return unfit(ids, fmt::format("id {} at position {} is not below {}", id, i, nodes));
+    if (id <= last)
+      return unfit(ids, fmt::format("id {} at position {} is not above the one before it", id, i));
+    last = id;
+  }
+  return {};
+}
 
 bool is_graph(const fs::path& folder) {
   std::error_code ignored;

@@ -67,8 +67,12 @@ struct RelationArrays {
 
 bool is_graph(const fs::path& folder);  // has graph.json
 
-// An opened directory. Checked on opening: sizes, offsets monotone and in range; indices are checked where
-// they are used.
+// A list of ids below `nodes`, each above the one before it; `bad_data` names the position of one that is
+// not.
+Status check_split(const Array& ids, int64_t nodes);
+
+// An opened directory. Checked on opening: sizes, offsets monotone and in range, splits; indices are checked
+// where they are used.
 class GraphDir {
  public:
   static Result<GraphDir> open(const fs::path& folder);

@@ -234,9 +234,7 @@ Result<Split> PartitionDir::split(std::string_view type, std::string_view scheme
     const auto found = index_.arrays.find(fmt::format("split/{}/{}/{}.npy", type, scheme, name));
     if (found == index_.arrays.end()) continue;
     TRY(*array, Array::open(folder_, found->second));
-    if ((array->dtype() != Dtype::i4 && array->dtype() != Dtype::i8) || array->shape().size() != 1) {
-      return Error{Cause::bad_data, fmt::format("{}: is not a list of ids", array->path().string())};
-    }
+    TRY(check_split(*array, ranges(type).count()));
   }
   return split;
 }

@@ -1,11 +1,11 @@
-// The training step of a 3-layer GraphSAGE over its floor: products alone, leaf sums alone and sampling alone, measured in
-// the same run. Prints one JSON object that says where the rest goes.
-#include <sys/resource.h>
-
+// The training step of a 3-layer GraphSAGE over its floor: products alone, leaf sums alone and sampling
+// alone, measured in the same run. Prints one JSON object that says where the rest goes.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+
+#include <sys/resource.h>
 
 #include "common/base/json.h"
 #include "common/graph/graph_dir.h"
@@ -46,14 +46,17 @@ class MemorySource final : public GraphSource {
     out.sources.clear();
     out.offsets.clear();
     out.offsets.push_back(0);
-    return draw_rows(graph_.view(), request.layer_key, request.fanout, request.nodes, 0, out.offsets, out.sources);
+    return draw_rows(graph_.view(), request.layer_key, request.fanout, request.nodes, 0, out.offsets,
+                     out.sources);
   }
   Status rows(std::string_view, std::span<const int32_t> nodes, float* out, int64_t stride) override {
     kernels().gather(table(), nodes, out, stride);
     return {};
   }
   SourceCounters take_counters() override { return {}; }
-  RowTable table() const { return {reinterpret_cast<const std::byte*>(features_.as<float>()), kNodes, kColumns, RowType::f32}; }
+  RowTable table() const {
+    return {reinterpret_cast<const std::byte*>(features_.as<float>()), kNodes, kColumns, RowType::f32};
+  }
 
  private:
   BenchGraph graph_;
@@ -67,7 +70,8 @@ SeedPass seed_pass(int steps) {
     const int64_t stripe = kNodes / kBatchSize;
     for (int64_t i = 0; i < kBatchSize; ++i) {
       const uint64_t word = draw(static_cast<uint64_t>(step) + 7, static_cast<uint64_t>(i));
-      pass.nodes.push_back(static_cast<int32_t>(i * stripe + static_cast<int64_t>(below(word, static_cast<uint64_t>(stripe)))));
+      pass.nodes.push_back(static_cast<int32_t>(
+          i * stripe + static_cast<int64_t>(below(word, static_cast<uint64_t>(stripe)))));
       pass.labels.push_back(static_cast<int32_t>(word % kClasses));
     }
     pass.bounds.push_back(static_cast<int64_t>(pass.nodes.size()));
@@ -90,7 +94,8 @@ double products_alone(const Products& products, std::span<const ProductShape> sh
   double total = 0;
   for (size_t layer = 0; layer < shapes.size(); ++layer) {
     const ProductShape& s = shapes[layer];
-    const auto x = torch::rand({s.rows, s.inputs}), w = torch::rand({s.outputs, s.inputs}), g = torch::rand({s.rows, s.outputs});
+    const auto x = torch::rand({s.rows, s.inputs}), w = torch::rand({s.outputs, s.inputs}),
+               g = torch::rand({s.rows, s.outputs});
     auto out = torch::empty({s.rows, s.outputs}), gw = torch::empty_like(w), gx = torch::empty_like(x);
     const auto at = [](const torch::Tensor& tensor) { return tensor.data_ptr<float>(); };
     total += best_seconds(6, [&] { products.forward(at(x), at(w), at(out), s); });
@@ -105,7 +110,8 @@ double leaf_sums_alone(const RowTable& table, const Block& block) {
   float* rows = out.data_ptr<float>();
   return best_seconds(6, [&] {
     at::parallel_for(0, block.destinations(), 256, [&](int64_t begin, int64_t end) {
-      const auto offsets = block.offsets.span().subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin) + 1);
+      const auto offsets =
+          block.offsets.span().subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin) + 1);
       kernels().sum(table, offsets, block.sources.span(), true, rows + begin * 2 * kColumns, 2 * kColumns);
     });
   });
@@ -200,7 +206,8 @@ Json run() {
   json["floor_ms"]["leaf_sums"] = ms(sum_seconds);
   json["floor_ms"]["sampling"] = ms(sampling);
   json["floor_ms"]["all"] = ms(floor);
-  json["step_over_floor"] = std::round(times[times.size() / 2] / floor * 1000) / 1000;  // the median: neighbours on the machine
+  json["step_over_floor"] =
+      std::round(times[times.size() / 2] / floor * 1000) / 1000;  // the median: neighbours on the machine
   json["limit"] = 2.5;
   json["part_ms"]["forward"] = ms(timers.forward / kSteps);
   json["part_ms"]["backward"] = ms(timers.backward / kSteps);

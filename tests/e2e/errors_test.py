@@ -1,6 +1,7 @@
 """What a user can get wrong, and what damage can do: each a clear message with its place, and the documented exit code."""
 
 import pathlib
+import re
 import subprocess
 
 import e2e
@@ -50,6 +51,39 @@ def test_a_truncated_partition_file_fails_the_step_with_its_name(place):
     done = place.run("run", place.workflow, "--set", "epochs=3")
     assert "data" in done.output, done.output
     assert damaged.read_bytes() == original, "the damaged piece was not sent again"
+
+
+def start_training(place):
+    """A run that is in the middle of training."""
+    place.write(flows.tiny(epochs=100000))
+    controller = place.start("run", place.workflow)
+    e2e.wait_until("a checkpoint", lambda: controller.poll() is not None or
+                   [p for root in place.roots() for p in (root / "checkpoints").glob("*/*/*") if p.name.isdigit()], 90)
+    assert controller.poll() is None, place.log()
+    return controller
+
+
+def test_an_index_out_of_range_met_in_training_ends_with_12_and_its_place(place):
+    controller = start_training(place)
+    file = piece(place, "part-1/edges/node.edge.node/indices.npy")
+    file.chmod(0o644)
+    with open(file, "r+b") as array:
+        array.seek(-4 * 3000, 2)
+        array.write((2**30).to_bytes(4, "little") * 3000)
+    assert controller.wait(30) == 12, place.log()
+    assert re.search(r"indices\.npy: position \d+ of indices is 1073741824, but there are 2000 nodes", place.log()), place.log()
+    place.check_nothing_left()
+
+
+def test_an_array_cut_short_in_training_ends_with_12_and_its_name(place):
+    controller = start_training(place)
+    file = piece(place, "part-1/nodes/node/feat.npy")
+    file.chmod(0o644)
+    with open(file, "r+b") as array:
+        array.truncate(100)
+    assert controller.wait(30) == 12, place.log()
+    assert "part-1/nodes/node/feat.npy: shrank or cannot be read" in place.log(), place.log()
+    place.check_nothing_left()
 
 
 def test_verify_names_array_and_position_of_an_index_out_of_range(place):

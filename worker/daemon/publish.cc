@@ -145,8 +145,7 @@ Result<std::vector<PublishedPiece>> publish(const HostFolder& host, std::string_
   std::vector<PublishedPiece> published;
   for (const std::string& name : pieces) {
     std::string manifest = name + ".manifest.json";
-    Place place{host.job(token) / "out" / name, target / name, target / manifest,
-                host.job(token) / manifest};
+    Place place{host.job(token) / "out" / name, target / name, target / manifest, host.job(token) / manifest};
     TRY(PublishedPiece piece, publish_piece(place, name, stop));
     published.push_back(std::move(piece));
   }

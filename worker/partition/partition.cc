@@ -118,27 +118,12 @@ Status write_maps(const fs::path& folder, std::span<const int32_t> assignment, c
   return write_ids(folder, "maps/node/new_of_orig.npy", dtype, wide, index);
 }
 
-// Parts take what is theirs in one walk: an id out of order would be lost without a word.
-Status check_ascending(const Array& ids, int64_t nodes) {
-  for (int64_t i = 0, last = -1; i < ids.rows(); ++i) {
-    const int64_t id = ids.integer(i);
-    if (id <= last || id >= nodes) {
-      return Error{Cause::bad_data, fmt::format("{}: id {} at position {} {}", ids.path().string(), id, i,
-                                                id <= last ? "does not ascend"
-                                                           : fmt::format("is not below the {} nodes", nodes))};
-    }
-    last = id;
-  }
-  return {};
-}
-
 Status write_splits(const fs::path& folder, const GraphDir& graph, PartitionIndex& index) {
   for (const auto& [scheme, split] : graph.node().splits) {
     const std::pair<const Array*, std::string_view> sets[] = {
         {&split.train, "train"}, {&split.val, "val"}, {&split.test, "test"}};
     for (const auto& [ids, name] : sets) {
       if (!ids->present()) continue;
-      TRY(check_ascending(*ids, graph.node().count));
       TRY(auto out, ArrayWriter::create(folder, fmt::format("split/node/{}/{}.npy", scheme, name),
                                         ids->dtype(), ids->shape()));
       TRY(out.write(std::span(ids->data(), static_cast<size_t>(ids->rows() * ids->row_bytes()))));

@@ -21,15 +21,17 @@ SampleOptions sample_options(const LoaderOptions& options) {
 BatchLoader::BatchLoader(GraphSource& source, LoaderOptions options)
     : source_(source),
       options_(std::move(options)),
-      sampler_(sample_options(options_), options_.node_count,
-               [this](uint64_t layer_key, int fanout, std::span<const int32_t> nodes, Block& block) -> Status {
-                 TRY(source_.neighbours({kRelation, layer_key, fanout, nodes}, drawn_));
-                 block.offsets.swap(drawn_.offsets);
-                 block.sources.swap(drawn_.sources);
-                 return {};
-               }) {}
+      sampler_(
+          sample_options(options_), options_.node_count,
+          [this](uint64_t layer_key, int fanout, std::span<const int32_t> nodes, Block& block) -> Status {
+            TRY(source_.neighbours({kRelation, layer_key, fanout, nodes}, drawn_));
+            block.offsets.swap(drawn_.offsets);
+            block.sources.swap(drawn_.sources);
+            return {};
+          }) {}
 
-Status BatchLoader::load(const BatchKey& key, std::span<const int32_t> seeds, bool with_originals, PreparedBatch& batch) {
+Status BatchLoader::load(const BatchKey& key, std::span<const int32_t> seeds, bool with_originals,
+                         PreparedBatch& batch) {
   const auto start = std::chrono::steady_clock::now();
   batch.key = key;
   TRY(sampler_.sample(key, seeds, batch.batch));
@@ -57,7 +59,11 @@ Status BatchLoader::load(const BatchKey& key, std::span<const int32_t> seeds, bo
 }
 
 BatchPipeline::BatchPipeline(BatchLoader& loader, const Pass& pass, Spares& spares)
-    : loader_(loader), pass_(pass), spares_(spares), ready_(loader.options().ahead), empty_(loader.options().ahead + 2) {
+    : loader_(loader),
+      pass_(pass),
+      spares_(spares),
+      ready_(loader.options().ahead),
+      empty_(loader.options().ahead + 2) {
   for (size_t i = 0; i < loader.options().ahead + 1; ++i) {
     auto batch = std::make_unique<PreparedBatch>();
     if (!spares_.empty()) {

@@ -1,4 +1,5 @@
-// Batches made ahead: sampling and fetching on the loader's thread, in the order of the plan, whatever the timing.
+// Batches made ahead: sampling and fetching on the loader's thread, in the order of the plan, whatever the
+// timing.
 #pragma once
 
 #include <memory>
@@ -19,18 +20,18 @@ namespace gnnflow {
 struct PreparedBatch {
   BatchKey key;
   Batch batch;
-  Buffer<float> rows;                             // [inputs, columns]; empty over a table
-  std::vector<std::vector<int64_t>> originals;    // [layer]: of the destinations, when asked for
-  std::span<const int32_t> labels;                // of the seeds
+  Buffer<float> rows;                           // [inputs, columns]; empty over a table
+  std::vector<std::vector<int64_t>> originals;  // [layer]: of the destinations, when asked for
+  std::span<const int32_t> labels;              // of the seeds
   double sample_seconds = 0, fetch_seconds = 0;
 };
 
 struct LoaderOptions {
-  std::vector<int> fanout;       // empty: no neighbours
+  std::vector<int> fanout;        // empty: no neighbours
   std::optional<RowTable> table;  // leaves stay unrelabelled, rows are read from it
   int64_t columns = 0;
   int64_t node_count = 0;
-  IdView originals;              // by new id; empty: new ids are original ids
+  IdView originals;  // by new id; empty: new ids are original ids
   size_t ahead = 2;
 };
 
@@ -48,14 +49,16 @@ class BatchLoader {
   Sampler sampler_;
 };
 
-// One pass on a thread of its own. The loader and the pass outlive it. next() and give_back() from one thread.
+// One pass on a thread of its own. The loader and the pass outlive it. next() and give_back() from one
+// thread.
 class BatchPipeline {
  public:
   struct Pass {
     const SeedPass* seeds = nullptr;
     uint64_t seed = 0;
     int64_t epoch = 0;
-    int64_t first_step = 0;    // the global step of the first batch, or kOneKey: all batches have the key of `step`
+    int64_t first_step =
+        0;  // the global step of the first batch, or kOneKey: all batches have the key of `step`
     int64_t step = 0;
     bool training = false;
     static constexpr int64_t kOneKey = -1;

@@ -19,7 +19,8 @@ constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kBest = "best.safetensors";
 
-std::string encode_weights(const std::vector<ParameterInfo>& parameters, std::span<const float> flat, int64_t epoch) {
+std::string encode_weights(const std::vector<ParameterInfo>& parameters, std::span<const float> flat,
+                           int64_t epoch) {
   std::vector<NamedTensor> tensors;
   size_t at = 0;
   for (const ParameterInfo& one : parameters) {
@@ -30,19 +31,21 @@ std::string encode_weights(const std::vector<ParameterInfo>& parameters, std::sp
   return encode_safetensors(tensors, {{"format", "gnnflow"}, {"epoch", std::to_string(epoch)}});
 }
 
-Result<std::vector<float>> decode_weights(const std::vector<ParameterInfo>& parameters, std::string_view bytes,
-                                          std::string_view where) {
+Result<std::vector<float>> decode_weights(const std::vector<ParameterInfo>& parameters,
+                                          std::string_view bytes, std::string_view where) {
   TRY(const auto file, decode_safetensors(bytes, where));
   std::vector<float> flat;
   for (const ParameterInfo& one : parameters) {
     const auto found = file.tensors.find(one.name);
     if (found == file.tensors.end() || found->second.shape != one.shape) {
-      return Error{Cause::bad_data, fmt::format("{}: tensor '{}' is missing or has another shape", where, one.name)};
+      return Error{Cause::bad_data,
+                   fmt::format("{}: tensor '{}' is missing or has another shape", where, one.name)};
     }
     flat.insert(flat.end(), found->second.values.begin(), found->second.values.end());
   }
   if (file.tensors.size() != parameters.size()) {
-    return Error{Cause::bad_data, fmt::format("{}: has {} tensors, the model {}", where, file.tensors.size(), parameters.size())};
+    return Error{Cause::bad_data, fmt::format("{}: has {} tensors, the model {}", where, file.tensors.size(),
+                                              parameters.size())};
   }
   return flat;
 }
@@ -54,14 +57,17 @@ std::string encode_optimizer(const OptimizerState& state) {
   return encode_safetensors(tensors, {});
 }
 
-Status decode_optimizer(std::string_view bytes, std::string_view where, size_t weights, OptimizerState& state) {
+Status decode_optimizer(std::string_view bytes, std::string_view where, size_t weights,
+                        OptimizerState& state) {
   TRY(auto file, decode_safetensors(bytes, where));
   for (const auto& [name, into] : {std::pair{"first", &state.first}, std::pair{"second", &state.second}}) {
     const auto found = file.tensors.find(name);
-    if (found == file.tensors.end()) return Error{Cause::bad_data, fmt::format("{}: tensor '{}' is missing", where, name)};
+    if (found == file.tensors.end())
+      return Error{Cause::bad_data, fmt::format("{}: tensor '{}' is missing", where, name)};
     *into = std::move(found->second.values);
     if (!into->empty() && into->size() != weights) {
-      return Error{Cause::bad_data, fmt::format("{}: tensor '{}' has {} values, the model {}", where, name, into->size(), weights)};
+      return Error{Cause::bad_data, fmt::format("{}: tensor '{}' has {} values, the model {}", where, name,
+                                                into->size(), weights)};
     }
   }
   return {};
@@ -154,15 +160,18 @@ Result<Json> read_index(const std::string& text, std::string_view where, Checkpo
 
 Status check_files(const Json& listed, const CheckpointFiles& files, std::string_view where) {
   for (const char* name : {kWeights, kOptimizer, kBest}) {
-    if (!listed.has(name)) return Error{Cause::bad_data, fmt::format("{}: {} does not list {}", where, kIndex, name)};
+    if (!listed.has(name))
+      return Error{Cause::bad_data, fmt::format("{}: {} does not list {}", where, kIndex, name)};
     const auto found = files.find(name);
     if (found == files.end()) return Error{Cause::bad_data, fmt::format("{}: {} is missing", where, name)};
     const int64_t bytes = listed.get(name).integer_or("bytes", -1);
     if (bytes != static_cast<int64_t>(found->second.size())) {
-      return Error{Cause::bad_data, fmt::format("{}/{}: has {} bytes, not {}", where, name, found->second.size(), bytes)};
+      return Error{Cause::bad_data,
+                   fmt::format("{}/{}: has {} bytes, not {}", where, name, found->second.size(), bytes)};
     }
     if (digest_of(found->second) != listed.get(name).text_or("digest", "")) {
-      return Error{Cause::bad_data, fmt::format("{}/{}: its content is not what checkpoint.json says", where, name)};
+      return Error{Cause::bad_data,
+                   fmt::format("{}/{}: its content is not what checkpoint.json says", where, name)};
     }
   }
   return {};
@@ -174,7 +183,8 @@ CheckpointFiles encode_checkpoint(const Checkpoint& c) {
   CheckpointFiles files;
   files[kWeights] = encode_weights(c.parameters, c.weights, c.epoch);
   files[kOptimizer] = encode_optimizer(c.optimizer);
-  files[kBest] = c.best_epoch > 0 ? encode_weights(c.parameters, c.best_weights, c.best_epoch) : encode_safetensors({}, {});
+  files[kBest] = c.best_epoch > 0 ? encode_weights(c.parameters, c.best_weights, c.best_epoch)
+                                  : encode_safetensors({}, {});
   Json index = index_of(c);
   for (const auto& [name, bytes] : files) {
     Json entry;
@@ -193,7 +203,8 @@ Result<Checkpoint> decode_checkpoint(const CheckpointFiles& files, std::string_v
   TRY(const Json listed, read_index(index->second, fmt::format("{}/{}", where, kIndex), c));
   TRY(check_files(listed, files, where));
   TRY(c.weights, decode_weights(c.parameters, files.at(kWeights), fmt::format("{}/{}", where, kWeights)));
-  TRY(decode_optimizer(files.at(kOptimizer), fmt::format("{}/{}", where, kOptimizer), c.weights.size(), c.optimizer));
+  TRY(decode_optimizer(files.at(kOptimizer), fmt::format("{}/{}", where, kOptimizer), c.weights.size(),
+                       c.optimizer));
   if (c.best_epoch > 0) {
     TRY(c.best_weights, decode_weights(c.parameters, files.at(kBest), fmt::format("{}/{}", where, kBest)));
   }
@@ -228,12 +239,14 @@ Status write_checkpoint_files(const fs::path& folder, const CheckpointFiles& fil
   return sync_folder(folder);
 }
 
-Result<fs::path> publish_checkpoint(const Checkpoint& checkpoint, const fs::path& temporary, const fs::path& checkpoints) {
+Result<fs::path> publish_checkpoint(const Checkpoint& checkpoint, const fs::path& temporary,
+                                    const fs::path& checkpoints) {
   TRY(write_checkpoint_files(temporary, encode_checkpoint(checkpoint)));
   TRY(create_folders(checkpoints));
   const fs::path target = checkpoints / std::to_string(checkpoint.epoch);
   std::error_code error;
-  if (fs::exists(target, error)) {  // of an attempt that went further than the checkpoint we were resumed from
+  if (fs::exists(target,
+                 error)) {  // of an attempt that went further than the checkpoint we were resumed from
     const fs::path aside = temporary.string() + ".old";
     TRY(remove_tree(aside));
     TRY(rename_durably(target, aside));

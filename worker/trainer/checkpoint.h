@@ -1,5 +1,5 @@
-// Checkpoints: a folder of .safetensors and a checkpoint.json that names each file with size and digest. Written under a
-// temporary name, synced, renamed: what has no checkpoint.json is none (docs/formats.md).
+// Checkpoints: a folder of .safetensors and a checkpoint.json that names each file with size and digest.
+// Written under a temporary name, synced, renamed: what has no checkpoint.json is none (docs/formats.md).
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@
 namespace gnnflow {
 
 struct Checkpoint {
-  int64_t epoch = 0;  // epochs that are done
-  int64_t step = 0;   // global steps that are done
+  int64_t epoch = 0;    // epochs that are done
+  int64_t step = 0;     // global steps that are done
   Json model, options;  // the model's options; TrainOptions::resume_identity()
   std::vector<int> fanout;
   int64_t batch = 0;
@@ -43,7 +43,8 @@ Result<Checkpoint> read_checkpoint(const fs::path& folder);
 // Writes all files into `folder` (made new), checkpoint.json last, synced.
 Status write_checkpoint_files(const fs::path& folder, const CheckpointFiles& files);
 // ... into `temporary`, then renames to `<checkpoints>/<epoch>`; what stood there gives way.
-Result<fs::path> publish_checkpoint(const Checkpoint& checkpoint, const fs::path& temporary, const fs::path& checkpoints);
+Result<fs::path> publish_checkpoint(const Checkpoint& checkpoint, const fs::path& temporary,
+                                    const fs::path& checkpoints);
 // Removes all of `checkpoints` but the last two of epochs up to `epoch`, and `best_epoch`.
 Status remove_old_checkpoints(const fs::path& checkpoints, int64_t epoch, int64_t best_epoch);
 

@@ -1,9 +1,9 @@
 // Tunables of the C library's allocator.
 #include "worker/trainer/environment.h"
 
-#include <malloc.h>
-
 #include <limits>
+
+#include <malloc.h>
 
 namespace gnnflow {
 

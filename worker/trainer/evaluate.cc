@@ -55,7 +55,8 @@ Status Evaluation::load_model() {
   const ModelShape shape = job_.graph.shape();
   if (checkpoint_.shape.inputs != shape.inputs || checkpoint_.shape.classes != shape.classes) {
     return Error{Cause::bad_data, fmt::format("the model has {} features and {} classes, the graph {} and {}",
-                                              checkpoint_.shape.inputs, checkpoint_.shape.classes, shape.inputs, shape.classes)};
+                                              checkpoint_.shape.inputs, checkpoint_.shape.classes,
+                                              shape.inputs, shape.classes)};
   }
   TRY(model_, make_model(checkpoint_.model, shape));
   weights_ = std::make_unique<Weights>(model_->parameters());
@@ -84,11 +85,13 @@ Result<std::vector<int32_t>> Evaluation::sampled_predictions() {
   }
   pass.labels.resize(pass.nodes.size());
   BatchPipeline::Spares spares;
-  BatchPipeline pipeline(loader, {&pass, checkpoint_.seed, checkpoint_.epoch, BatchPipeline::Pass::kOneKey, kSampledStep, false},
-                         spares);
+  BatchPipeline pipeline(
+      loader, {&pass, checkpoint_.seed, checkpoint_.epoch, BatchPipeline::Pass::kOneKey, kSampledStep, false},
+      spares);
   std::vector<int32_t> predictions;
   for (int64_t i = 0; i < pass.steps(); ++i) {
-    if (job_.stop != nullptr && job_.stop->raised()) return Error{job_.stop->cause(), "evaluation was stopped"};
+    if (job_.stop != nullptr && job_.stop->raised())
+      return Error{job_.stop->cause(), "evaluation was stopped"};
     TRY(auto batch, pipeline.next());
     TRY(const auto scores, forward(*model_, loader.options(), *batch, false));
     const auto some = predictions_of(scores);
@@ -99,7 +102,8 @@ Result<std::vector<int32_t>> Evaluation::sampled_predictions() {
   return predictions;
 }
 
-// Exact sums over ranks: per split correct and total, and for the asked split hits, predictions and labels per class.
+// Exact sums over ranks: per split correct and total, and for the asked split hits, predictions and labels
+// per class.
 Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
   const int64_t classes = checkpoint_.shape.classes;
   auto sums = torch::zeros({6 + 3 * classes}, torch::kInt64);
@@ -136,12 +140,14 @@ Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
     metrics["total"] = total;
   }
   if (!metrics.has("accuracy")) {
-    return Error{Cause::bad_data, fmt::format("the graph has no labelled nodes in split '{}'", job_.options.split)};
+    return Error{Cause::bad_data,
+                 fmt::format("the graph has no labelled nodes in split '{}'", job_.options.split)};
   }
   double f1 = 0;
   int64_t present = 0, largest = 0;
   for (int64_t c = 0; c < classes; ++c) {
     const int64_t* counts = values + 6 + 3 * c;
+    largest = std::max(largest, counts[2]);
     if (counts[1] + counts[2] == 0) continue;
     f1 += 2.0 * static_cast<double>(counts[0]) / static_cast<double>(counts[1] + counts[2]);
     ++present;
@@ -149,6 +155,8 @@ Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
   }
   metrics["majority"] = static_cast<double>(largest) / static_cast<double>(metrics.get("total").integer());
   metrics["macro_f1"] = f1 / static_cast<double>(present);
+  metrics["majority"] =
+      static_cast<double>(largest) / metrics.get("total").number();  // what guessing one class would reach
   metrics["split"] = job_.options.split;
   metrics["how"] = job_.options.how == EvaluateHow::full ? "full" : "sampled";
   metrics["epoch"] = checkpoint_.epoch;
@@ -167,7 +175,8 @@ Status Evaluation::write_predictions(std::span<const int32_t> own) {
     const auto last = std::min(begin + kPredictionsAtOnce, static_cast<int64_t>(own.size()));
     std::vector<int64_t> to(static_cast<size_t>(group_.ranks()), 0);
     to[0] = last - first;
-    const auto piece = torch::from_blob(const_cast<int32_t*>(own.data()) + first, {last - first}, torch::kInt32);
+    const auto piece =
+        torch::from_blob(const_cast<int32_t*>(own.data()) + first, {last - first}, torch::kInt32);
     TRY(const auto in, group_.exchange(piece.clone(), to, "predictions"));
     const auto* at = in.rows.data_ptr<int32_t>();
     for (size_t rank = 0; rank < in.counts.size(); ++rank) {

@@ -5,7 +5,8 @@
 
 namespace gnnflow {
 
-Result<torch::Tensor> forward(const Model& model, const LoaderOptions& loader, const PreparedBatch& batch, bool training) {
+Result<torch::Tensor> forward(const Model& model, const LoaderOptions& loader, const PreparedBatch& batch,
+                              bool training) {
   torch::Tensor rows;
   if (!loader.table) {
     const auto inputs = static_cast<int64_t>(batch.batch.inputs().size());
@@ -50,7 +51,8 @@ int64_t count_correct(std::span<const int32_t> predictions, std::span<const int3
   return correct;
 }
 
-std::vector<int64_t> expected_destinations(const Model& model, std::span<const int> fanout, int64_t batch, int64_t nodes) {
+std::vector<int64_t> expected_destinations(const Model& model, std::span<const int> fanout, int64_t batch,
+                                           int64_t nodes) {
   constexpr int64_t kOfAll = 32;  // a guess for whole rows
   const auto layers = static_cast<size_t>(model.layers());
   std::vector<int64_t> rows(layers, std::min(batch, nodes));

@@ -21,8 +21,12 @@ constexpr Milliseconds kPeersTimeout{10 * 60 * 1000};  // servers may be on thei
 class ChannelRendezvous final : public Rendezvous {
  public:
   explicit ChannelRendezvous(JobChannel& channel) : channel_(channel) {}
-  Status set(const std::string& key, const std::string& value) override { return channel_.store_set(key, value); }
-  Result<std::string> get(const std::string& key, Deadline deadline) override { return channel_.store_get(key, deadline); }
+  Status set(const std::string& key, const std::string& value) override {
+    return channel_.store_set(key, value);
+  }
+  Result<std::string> get(const std::string& key, Deadline deadline) override {
+    return channel_.store_get(key, deadline);
+  }
 
  private:
   JobChannel& channel_;
@@ -30,7 +34,8 @@ class ChannelRendezvous final : public Rendezvous {
 
 Result<std::vector<ServerAddress>> servers_of(const Message& peers) {
   std::vector<ServerAddress> servers;
-  for (const Json& one : peers.head.get("servers").is_array() ? peers.head.get("servers").array() : Json::Array{}) {
+  for (const Json& one :
+       peers.head.get("servers").is_array() ? peers.head.get("servers").array() : Json::Array{}) {
     ServerAddress server;
     server.part = static_cast<int>(one.integer_or("part", -1));
     server.address = one.text_or("address", "");
@@ -44,8 +49,10 @@ Result<std::vector<ServerAddress>> servers_of(const Message& peers) {
   return servers;
 }
 
-// Parts that lie elsewhere are asked of their servers. `ready` is said by every rank, for the controller waits for all.
-Result<std::unique_ptr<GraphSource>> open_source(const RankPlace& place, const RankGraph& graph, JobChannel& channel) {
+// Parts that lie elsewhere are asked of their servers. `ready` is said by every rank, for the controller
+// waits for all.
+Result<std::unique_ptr<GraphSource>> open_source(const RankPlace& place, const RankGraph& graph,
+                                                 JobChannel& channel) {
   ShardOptions options;
   options.partition = place.partition;
   options.mapped = place.parts_here;
@@ -57,10 +64,12 @@ Result<std::unique_ptr<GraphSource>> open_source(const RankPlace& place, const R
   channel.report(ready);
   const int parts = graph.partition().index().parts;
   if (static_cast<int>(place.parts_here.size()) < parts) {
-    TRY(const Message peers, channel.wait_for("peers", Deadline::after(kPeersTimeout)).within("waiting for the graph servers"));
+    TRY(const Message peers,
+        channel.wait_for("peers", Deadline::after(kPeersTimeout)).within("waiting for the graph servers"));
     TRY(auto servers, servers_of(peers));
     std::erase_if(servers, [&](const ServerAddress& server) {
-      return std::find(place.parts_here.begin(), place.parts_here.end(), server.part) != place.parts_here.end();
+      return std::find(place.parts_here.begin(), place.parts_here.end(), server.part) !=
+             place.parts_here.end();
     });
     options.servers = std::move(servers);
   }
@@ -83,7 +92,8 @@ struct Rank {
 
 Result<Rank> open_rank(const RankPlace& place, JobChannel& channel) {
   set_compute_threads(place.threads);
-  log_info("rank {} of {}, {} threads, {}, kernels {}", place.rank, place.ranks, place.threads, libraries_text(), kernels().name);
+  log_info("rank {} of {}, {} threads, {}, kernels {}", place.rank, place.ranks, place.threads,
+           libraries_text(), kernels().name);
   TRY(auto graph, RankGraph::open(place));
   TRY(auto source, open_source(place, graph, channel));
   ChannelRendezvous rendezvous(channel);
@@ -93,7 +103,9 @@ Result<Rank> open_rank(const RankPlace& place, JobChannel& channel) {
 
 }  // namespace
 
-std::string libraries_text() { return fmt::format("libtorch {}, oneDNN {}", TORCH_VERSION, onednn_version()); }
+std::string libraries_text() {
+  return fmt::format("libtorch {}, oneDNN {}", TORCH_VERSION, onednn_version());
+}
 
 Result<Json> run_train_task(const Task& task, JobChannel& channel) {
   TRY(const auto options, read_train_options(task.spec.get("options")));

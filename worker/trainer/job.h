@@ -1,4 +1,5 @@
-// `train` and `evaluate` as jobs of a daemon, or started by hand over a whole partition: both lead to the same calls.
+// `train` and `evaluate` as jobs of a daemon, or started by hand over a whole partition: both lead to the
+// same calls.
 #pragma once
 
 #include "common/base/json.h"

@@ -28,7 +28,8 @@ Result<NodeOwners> NodeOwners::make(const RankGraph& graph, RankGroup& group) {
     TRY(const Json list, Json::parse(texts[rank]));
     int64_t position = 0;
     for (const Json& one : list.array()) {
-      const NodeRange range{static_cast<int>(one.array()[0].integer()), one.array()[1].integer(), one.array()[2].integer()};
+      const NodeRange range{static_cast<int>(one.array()[0].integer()), one.array()[1].integer(),
+                            one.array()[2].integer()};
       owners.ranges_[rank].push_back(range);
       if (range.begin == range.end) continue;
       owners.pieces_.push_back({range.begin, range.end, static_cast<int>(rank), position});
@@ -36,17 +37,21 @@ Result<NodeOwners> NodeOwners::make(const RankGraph& graph, RankGroup& group) {
     }
     if (static_cast<int>(rank) == group.rank()) owners.own_count_ = position;
   }
-  std::sort(owners.pieces_.begin(), owners.pieces_.end(), [](const Piece& a, const Piece& b) { return a.begin < b.begin; });
+  std::sort(owners.pieces_.begin(), owners.pieces_.end(),
+            [](const Piece& a, const Piece& b) { return a.begin < b.begin; });
   int64_t next = 0;
   for (const Piece& piece : owners.pieces_) {
     if (piece.begin != next) {
-      return Error{Cause::bad_usage, fmt::format("the ranks' parts must cover every node once, but node {} (new id) is {}",
-                                                 std::min(next, piece.begin), piece.begin > next ? "nobody's" : "given twice")};
+      return Error{Cause::bad_usage,
+                   fmt::format("the ranks' parts must cover every node once, but node {} (new id) is {}",
+                               std::min(next, piece.begin), piece.begin > next ? "nobody's" : "given twice")};
     }
     next = piece.end;
   }
   if (next != graph.node_count()) {
-    return Error{Cause::bad_usage, fmt::format("the ranks' parts must cover every node once, but node {} (new id) is nobody's", next)};
+    return Error{
+        Cause::bad_usage,
+        fmt::format("the ranks' parts must cover every node once, but node {} (new id) is nobody's", next)};
   }
   return owners;
 }
@@ -74,7 +79,10 @@ namespace {
 class Layerwise {
  public:
   Layerwise(const Model& model, const EvaluateJob& job, const NodeOwners& owners)
-      : model_(model), job_(job), owners_(owners), relabeller_(model.uses_neighbours() ? job.graph.node_count() : 0) {}
+      : model_(model),
+        job_(job),
+        owners_(owners),
+        relabeller_(model.uses_neighbours() ? job.graph.node_count() : 0) {}
 
   Result<torch::Tensor> run() {
     torch::Tensor hidden;
@@ -123,7 +131,8 @@ Result<torch::Tensor> Layerwise::input_rows(std::span<const int32_t> nodes) {
   return rows;
 }
 
-// Rows of the layer below: ours from memory, others' from their ranks. Every rank asks and answers in every chunk.
+// Rows of the layer below: ours from memory, others' from their ranks. Every rank asks and answers in every
+// chunk.
 Result<torch::Tensor> Layerwise::hidden_rows(std::span<const int32_t> nodes, const torch::Tensor& below) {
   const auto ranks = static_cast<size_t>(job_.group.ranks());
   std::vector<std::vector<int64_t>> asked(ranks), places(ranks);
@@ -137,12 +146,14 @@ Result<torch::Tensor> Layerwise::hidden_rows(std::span<const int32_t> nodes, con
     flat.insert(flat.end(), list.begin(), list.end());
     counts.push_back(static_cast<int64_t>(list.size()));
   }
-  TRY(const auto wanted, job_.group.exchange(torch::tensor(flat, torch::kInt64), counts, "ids of hidden rows"));
+  TRY(const auto wanted,
+      job_.group.exchange(torch::tensor(flat, torch::kInt64), counts, "ids of hidden rows"));
   auto positions = torch::empty_like(wanted.rows);
   const auto* ids = wanted.rows.data_ptr<int64_t>();
   for (int64_t i = 0; i < wanted.rows.size(0); ++i) {
     if (ids[i] < 0 || ids[i] >= job_.graph.node_count() || owners_.rank_of(ids[i]) != job_.group.rank()) {
-      return Error{Cause::bad_data, fmt::format("a rank asked for node {} (new id), which is not ours", ids[i])};
+      return Error{Cause::bad_data,
+                   fmt::format("a rank asked for node {} (new id), which is not ours", ids[i])};
     }
     positions.data_ptr<int64_t>()[i] = owners_.own_position(ids[i]);
   }
@@ -154,7 +165,8 @@ Result<torch::Tensor> Layerwise::hidden_rows(std::span<const int32_t> nodes, con
   return rows;
 }
 
-Result<torch::Tensor> Layerwise::run_chunk(int layer, const torch::Tensor& below, int64_t begin, int64_t end) {
+Result<torch::Tensor> Layerwise::run_chunk(int layer, const torch::Tensor& below, int64_t begin,
+                                           int64_t end) {
   std::vector<int32_t> own;
   for (int64_t i = begin; i < end; ++i) own.push_back(static_cast<int32_t>(owners_.own_node(i)));
   LayerInput input;
@@ -192,12 +204,14 @@ Result<torch::Tensor> Layerwise::run_layer(int layer, const torch::Tensor& below
   const int64_t chunks = *std::max_element(chunks_of.begin(), chunks_of.end());
   auto out = torch::empty({owners_.own_count(), model_.width(layer)});
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    if (job_.stop != nullptr && job_.stop->raised()) return Error{job_.stop->cause(), "evaluation was stopped"};
+    if (job_.stop != nullptr && job_.stop->raised())
+      return Error{job_.stop->cause(), "evaluation was stopped"};
     const int64_t begin = chunk < own_chunks ? bounds[static_cast<size_t>(chunk)] : owners_.own_count();
     const int64_t end = chunk < own_chunks ? bounds[static_cast<size_t>(chunk) + 1] : owners_.own_count();
     TRY(const auto rows, run_chunk(layer, below, begin, end));
     if (end > begin) out.narrow(0, begin, end - begin).copy_(rows);
-    if (job_.group.rank() == 0) job_.reports.progress({fmt::format("layer {}", layer + 1), chunk + 1, chunks, "chunks", ""});
+    if (job_.group.rank() == 0)
+      job_.reports.progress({fmt::format("layer {}", layer + 1), chunk + 1, chunks, "chunks", ""});
   }
   return out;
 }

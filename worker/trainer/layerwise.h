@@ -1,5 +1,5 @@
-// A model over all nodes, layer by layer, whole neighbourhoods, in chunks of bounded memory. Each rank computes its own
-// nodes; rows of other ranks' nodes come through the group, a chunk at a time.
+// A model over all nodes, layer by layer, whole neighbourhoods, in chunks of bounded memory. Each rank
+// computes its own nodes; rows of other ranks' nodes come through the group, a chunk at a time.
 #pragma once
 
 #include "worker/trainer/evaluate.h"

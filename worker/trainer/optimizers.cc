@@ -1,5 +1,5 @@
-// SGD, Adam and AdamW. Scalars are made in double and rounded once; powers of beta by repeated multiplication, for the
-// library's pow need not give the same bits everywhere. Compiled without contraction.
+// SGD, Adam and AdamW. Scalars are made in double and rounded once; powers of beta by repeated
+// multiplication, for the library's pow need not give the same bits everywhere. Compiled without contraction.
 #include "worker/trainer/optimizers.h"
 
 #include <cmath>
@@ -13,7 +13,8 @@ double power(double base, int64_t exponent) {
   return result;
 }
 
-void step_sgd(const OptimizerSettings& s, OptimizerState& state, std::span<float> weights, std::span<const float> gradients) {
+void step_sgd(const OptimizerSettings& s, OptimizerState& state, std::span<float> weights,
+              std::span<const float> gradients) {
   const auto lr = static_cast<float>(s.lr), decay = static_cast<float>(s.weight_decay);
   const auto momentum = static_cast<float>(s.momentum);
   const bool first = state.steps == 1;
@@ -27,7 +28,8 @@ void step_sgd(const OptimizerSettings& s, OptimizerState& state, std::span<float
   }
 }
 
-void step_adam(const OptimizerSettings& s, OptimizerState& state, std::span<float> weights, std::span<const float> gradients) {
+void step_adam(const OptimizerSettings& s, OptimizerState& state, std::span<float> weights,
+               std::span<const float> gradients) {
   const bool decoupled = s.kind == OptimizerKind::adamw;
   const auto decay = static_cast<float>(decoupled ? 0.0 : s.weight_decay);
   const auto keep = static_cast<float>(decoupled ? 1.0 - s.lr * s.weight_decay : 1.0);

@@ -1,4 +1,5 @@
-// Optimisers over one flat buffer: IEEE operations in one written order, the same bits on every instruction set.
+// Optimisers over one flat buffer: IEEE operations in one written order, the same bits on every instruction
+// set.
 #pragma once
 
 #include <cstdint>

@@ -13,13 +13,15 @@ namespace gnnflow {
 
 Status check_option_names(const Json& map, std::string_view of_what, const std::vector<std::string>& known) {
   if (map.is_null()) return {};
-  if (!map.is_object()) return Error{Cause::bad_workflow, fmt::format("{} must be a map, not {}", of_what, map.type_name())};
+  if (!map.is_object())
+    return Error{Cause::bad_workflow, fmt::format("{} must be a map, not {}", of_what, map.type_name())};
   for (const auto& [name, value] : map.object()) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const auto near = nearest(name, known);
-    return Error{Cause::bad_workflow, near ? fmt::format("unknown option '{}' of {}; did you mean '{}'?", name, of_what, *near)
-                                           : fmt::format("unknown option '{}' of {}; it has: {}", name, of_what,
-                                                         join(known, ", "))};
+    return Error{
+        Cause::bad_workflow,
+        near ? fmt::format("unknown option '{}' of {}; did you mean '{}'?", name, of_what, *near)
+             : fmt::format("unknown option '{}' of {}; it has: {}", name, of_what, join(known, ", "))};
   }
   return {};
 }
@@ -39,7 +41,8 @@ int64_t OptionReader::integer(std::string_view name, int64_t otherwise, int64_t 
   const Json* value = find(name);
   if (value == nullptr) return otherwise;
   if (!value->is_integer() || value->integer() < least || value->integer() > most) {
-    fail(fmt::format("option '{}' of {} must be an integer from {} to {}, not {}", name, of_what_, least, most, value->dump()));
+    fail(fmt::format("option '{}' of {} must be an integer from {} to {}, not {}", name, of_what_, least,
+                     most, value->dump()));
     return otherwise;
   }
   return value->integer();
@@ -49,13 +52,15 @@ double OptionReader::number(std::string_view name, double otherwise, double leas
   const Json* value = find(name);
   if (value == nullptr) return otherwise;
   if (!value->is_number() || !(value->number() >= least && value->number() <= most)) {
-    fail(fmt::format("option '{}' of {} must be a number from {} to {}, not {}", name, of_what_, least, most, value->dump()));
+    fail(fmt::format("option '{}' of {} must be a number from {} to {}, not {}", name, of_what_, least, most,
+                     value->dump()));
     return otherwise;
   }
   return value->number();
 }
 
-size_t OptionReader::choice(std::string_view name, size_t otherwise, const std::vector<std::string>& choices) {
+size_t OptionReader::choice(std::string_view name, size_t otherwise,
+                            const std::vector<std::string>& choices) {
   const Json* value = find(name);
   if (value == nullptr) return otherwise;
   const std::string text = value->is_string() ? value->string() : value->dump();
@@ -72,12 +77,13 @@ std::vector<int> OptionReader::fanout(std::string_view name) {
   std::vector<int> fanout;
   if (value == nullptr) return fanout;
   const auto refuse = [&](const Json& bad) {
-    fail(fmt::format("option '{}' of {} must be a list of integers from 1 to {}, or -1 for all, not {}", name, of_what_,
-                     kMaxFanout, bad.dump()));
+    fail(fmt::format("option '{}' of {} must be a list of integers from 1 to {}, or -1 for all, not {}", name,
+                     of_what_, kMaxFanout, bad.dump()));
   };
   if (!value->is_array() || value->array().empty()) return refuse(*value), fanout;
   for (const Json& one : value->array()) {
-    if (!one.is_integer() || one.integer() == 0 || one.integer() < -1 || one.integer() > kMaxFanout) return refuse(one), fanout;
+    if (!one.is_integer() || one.integer() == 0 || one.integer() < -1 || one.integer() > kMaxFanout)
+      return refuse(one), fanout;
     fanout.push_back(static_cast<int>(one.integer()));
   }
   return fanout;
@@ -144,15 +150,16 @@ Result<TrainOptions> read_train_options(const Json& options) {
     return Error{Cause::bad_workflow, "precision bf16 is not there yet; write `precision: f32`"};
   }
   if (precision != "f32" || (options.has("precision") && !options.get("precision").is_string())) {
-    return Error{Cause::bad_workflow,
-                 fmt::format("unknown precision {}; write `precision: f32`", options.get("precision").dump())};
+    return Error{Cause::bad_workflow, fmt::format("unknown precision {}; write `precision: f32`",
+                                                  options.get("precision").dump())};
   }
   const auto integer = [&](const char* name, int64_t otherwise, int64_t least, int64_t* out_value) -> Status {
     *out_value = otherwise;
     if (!options.has(name)) return {};
     const Json& value = options.get(name);
     if (!value.is_integer() || value.integer() < least) {
-      return Error{Cause::bad_workflow, fmt::format("{} must be an integer of at least {}, not {}", name, least, value.dump())};
+      return Error{Cause::bad_workflow,
+                   fmt::format("{} must be an integer of at least {}, not {}", name, least, value.dump())};
     }
     *out_value = value.integer();
     return {};
@@ -188,12 +195,14 @@ Result<EvaluateOptions> read_evaluate_options(const Json& options) {
   EvaluateOptions out;
   const std::string how{options.text_or("how", "full")};
   if (how != "full" && how != "sampled") {
-    return Error{Cause::bad_workflow, fmt::format("unknown how '{}' of evaluate; one of: full, sampled", how)};
+    return Error{Cause::bad_workflow,
+                 fmt::format("unknown how '{}' of evaluate; one of: full, sampled", how)};
   }
   out.how = how == "full" ? EvaluateHow::full : EvaluateHow::sampled;
   out.split = options.text_or("split", "test");
   if (out.split != "train" && out.split != "val" && out.split != "test") {
-    return Error{Cause::bad_workflow, fmt::format("unknown split '{}' of evaluate; one of: train, val, test", out.split)};
+    return Error{Cause::bad_workflow,
+                 fmt::format("unknown split '{}' of evaluate; one of: train, val, test", out.split)};
   }
   return out;
 }

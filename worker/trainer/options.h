@@ -11,7 +11,10 @@
 
 namespace gnnflow {
 
-enum class SeedOrder { local, global };  // each rank its own part's, or one order of the whole graph cut over the ranks
+enum class SeedOrder {
+  local,
+  global
+};  // each rank its own part's, or one order of the whole graph cut over the ranks
 
 struct SampleSettings {
   std::vector<int> fanout;  // layer nearest the input first; empty: as the model needs (-1 each)
@@ -25,7 +28,7 @@ struct OptimizerSettings {
   OptimizerKind kind = OptimizerKind::adam;
   double lr = 0.01;
   double weight_decay = 0;
-  double momentum = 0;              // sgd
+  double momentum = 0;                                // sgd
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adam, adamw
 };
 
@@ -53,7 +56,8 @@ struct EvaluateOptions {
 };
 Result<EvaluateOptions> read_evaluate_options(const Json& options);
 
-// `unknown option 'hiden' of model 'sage'; did you mean 'hidden'?` for the first key of `map` that is not known.
+// `unknown option 'hiden' of model 'sage'; did you mean 'hidden'?` for the first key of `map` that is not
+// known.
 Status check_option_names(const Json& map, std::string_view of_what, const std::vector<std::string>& known);
 
 // Typed members of an options map; the first fault is kept and told by status(). All errors are bad_workflow.

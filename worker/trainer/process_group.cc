@@ -1,5 +1,6 @@
-// RankGroup over c10d's Gloo. Ranks find each other by a Store of our own (libtorch's TCPStore listens on every interface);
-// Gloo binds to one address. ProcessGroupGloo calls set, get and the timed wait while it is made, and the store never after.
+// RankGroup over c10d's Gloo. Ranks find each other by a Store of our own (libtorch's TCPStore listens on
+// every interface); Gloo binds to one address. ProcessGroupGloo calls set, get and the timed wait while it is
+// made, and the store never after.
 #include <map>
 
 #include <fmt/format.h>
@@ -15,7 +16,8 @@ constexpr std::string_view kKeyPrefix = "gloo/";
 
 class RendezvousStore final : public c10d::Store {
  public:
-  RendezvousStore(Rendezvous& rendezvous, Milliseconds timeout) : c10d::Store(timeout), rendezvous_(rendezvous) {}
+  RendezvousStore(Rendezvous& rendezvous, Milliseconds timeout)
+      : c10d::Store(timeout), rendezvous_(rendezvous) {}
 
   void set(const std::string& key, const std::vector<uint8_t>& value) override {
     check_status(rendezvous_.set(named(key), std::string(value.begin(), value.end())));
@@ -112,7 +114,8 @@ class GlooGroup final : public RankGroup {
   }
 
  private:
-  void all_to_all(torch::Tensor to, torch::Tensor from, std::vector<int64_t> to_counts, std::vector<int64_t> from_counts) {
+  void all_to_all(torch::Tensor to, torch::Tensor from, std::vector<int64_t> to_counts,
+                  std::vector<int64_t> from_counts) {
     group_->alltoall_base(to, from, to_counts, from_counts)->wait();
   }
 
@@ -124,7 +127,8 @@ class GlooGroup final : public RankGroup {
     } catch (const std::exception& error) {
       std::string text = error.what();
       text = text.substr(0, text.find('\n'));
-      return Error{Cause::unreachable, fmt::format("rank {} of {}: {} failed: {}", rank(), ranks(), what, text)};
+      return Error{Cause::unreachable,
+                   fmt::format("rank {} of {}: {} failed: {}", rank(), ranks(), what, text)};
     }
   }
 
@@ -148,8 +152,8 @@ Result<std::unique_ptr<RankGroup>> RankGroup::make(const RankGroupOptions& optio
   } catch (const std::exception& error) {
     std::string text = error.what();
     text = text.substr(0, text.find('\n'));
-    return Error{Cause::unreachable, fmt::format("rank {} of {} at {} did not find the other ranks: {}", options.rank,
-                                                 options.ranks, options.address, text)};
+    return Error{Cause::unreachable, fmt::format("rank {} of {} at {} did not find the other ranks: {}",
+                                                 options.rank, options.ranks, options.address, text)};
   }
 }
 

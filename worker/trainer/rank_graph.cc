@@ -22,7 +22,9 @@ std::pair<int64_t, int64_t> slice_of(int64_t count, const SeedShare& share) {
 }  // namespace
 
 Result<RankPlace> read_place(const Json& spec) {
-  const auto bad = [](std::string message) { return Error{Cause::bad_usage, "task.json: " + std::move(message)}; };
+  const auto bad = [](std::string message) {
+    return Error{Cause::bad_usage, "task.json: " + std::move(message)};
+  };
   RankPlace place;
   if (!spec.get("inputs").get("partition").is_string()) return bad("inputs.partition is missing");
   place.partition = spec.get("inputs").get("partition").string();
@@ -34,7 +36,8 @@ Result<RankPlace> read_place(const Json& spec) {
     return bad(fmt::format("rank {} of {} ranks", place.rank, place.ranks));
   }
   if (place.threads < 1) return bad(fmt::format("threads is {}", place.threads));
-  if (!spec.get("parts_here").is_array() || !spec.get("seeds").is_array()) return bad("parts_here and seeds must be lists");
+  if (!spec.get("parts_here").is_array() || !spec.get("seeds").is_array())
+    return bad("parts_here and seeds must be lists");
   for (const Json& part : spec.get("parts_here").array()) {
     if (!part.is_integer()) return bad("parts_here must hold integers");
     place.parts_here.push_back(static_cast<int>(part.integer()));
@@ -44,7 +47,8 @@ Result<RankPlace> read_place(const Json& spec) {
     share.part = static_cast<int>(one.integer_or("part", -1));
     share.slice = one.integer_or("slice", 0);
     share.slices = one.integer_or("slices", 1);
-    if (share.slices < 1 || share.slice < 0 || share.slice >= share.slices) return bad("bad slice in seeds: " + one.dump());
+    if (share.slices < 1 || share.slice < 0 || share.slice >= share.slices)
+      return bad("bad slice in seeds: " + one.dump());
     place.seeds.push_back(share);
   }
   return place;
@@ -81,8 +85,8 @@ Result<RankGraph> RankGraph::open(const RankPlace& place) {
   graph.news_ = IdView(graph.partition_.new_of_original());
   for (const int part : place.parts_here) {
     if (part < 0 || part >= index.parts) {
-      return Error{Cause::bad_usage, fmt::format("part {} is not one of the {} parts of {}", part, index.parts,
-                                                 place.partition.string())};
+      return Error{Cause::bad_usage, fmt::format("part {} is not one of the {} parts of {}", part,
+                                                 index.parts, place.partition.string())};
     }
     TRY(auto opened, graph.partition_.open_part(part));
     graph.parts_.emplace(part, Owned{std::move(opened), ranges.begin[static_cast<size_t>(part)]});
@@ -90,7 +94,8 @@ Result<RankGraph> RankGraph::open(const RankPlace& place) {
   for (const SeedShare& share : place.seeds) {
     const auto found = graph.parts_.find(share.part);
     if (found == graph.parts_.end()) {
-      return Error{Cause::bad_usage, fmt::format("rank {}: its part {} is not on this host", place.rank, share.part)};
+      return Error{Cause::bad_usage,
+                   fmt::format("rank {}: its part {} is not on this host", place.rank, share.part)};
     }
     const auto [begin, end] = slice_of(found->second.graph.node().count, share);
     graph.own_.push_back({share.part, found->second.begin + begin, found->second.begin + end});
@@ -159,19 +164,28 @@ std::optional<RowTable> RankGraph::table() const {
   if (!features.present()) return std::nullopt;
   RowTable table{features.data(), features.rows(), features.columns(), RowType::f32};
   switch (features.dtype()) {
-    case Dtype::f4: table.type = RowType::f32; break;
-    case Dtype::f2: table.type = RowType::f16; break;
-    case Dtype::bf16: table.type = RowType::bf16; break;
-    case Dtype::u1: table.type = RowType::u8; break;
-    default: return std::nullopt;
+    case Dtype::f4:
+      table.type = RowType::f32;
+      break;
+    case Dtype::f2:
+      table.type = RowType::f16;
+      break;
+    case Dtype::bf16:
+      table.type = RowType::bf16;
+      break;
+    case Dtype::u1:
+      table.type = RowType::u8;
+      break;
+    default:
+      return std::nullopt;
   }
   return table;
 }
 
 Result<int32_t> checked_label(const RankGraph& graph, int64_t node, int64_t label) {
   if (label >= 0 && label < graph.shape().classes) return static_cast<int32_t>(label);
-  return Error{Cause::bad_data, fmt::format("node {} has label {}, but there are {} classes", graph.original(node), label,
-                                            graph.shape().classes)};
+  return Error{Cause::bad_data, fmt::format("node {} has label {}, but there are {} classes",
+                                            graph.original(node), label, graph.shape().classes)};
 }
 
 }  // namespace gnnflow

@@ -1,4 +1,5 @@
-// One rank's view of a partition: which nodes are its own, their labels and splits, and the features mapped here.
+// One rank's view of a partition: which nodes are its own, their labels and splits, and the features mapped
+// here.
 #pragma once
 
 #include <map>
@@ -63,8 +64,8 @@ class RankGraph {
   int64_t from_original(int64_t original) const { return news_[original]; }
   IdView originals() const { return originals_; }
 
-  // The features as one table whose rows are new ids: when the partition has one part, mapped here, with dense rows of a
-  // type that the kernels read.
+  // The features as one table whose rows are new ids: when the partition has one part, mapped here, with
+  // dense rows of a type that the kernels read.
   std::optional<RowTable> table() const;
   // Which slice of the splits is read: "default", or the only one.
   const std::string& scheme() const { return scheme_; }

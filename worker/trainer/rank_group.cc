@@ -35,7 +35,8 @@ Result<std::string> RankGroup::broadcast(const std::string& text, std::string_vi
   TRY(broadcast(size, what));
   auto bytes = rank() == 0 ? bytes_of_text(text) : torch::empty({size.item<int64_t>()}, torch::kUInt8);
   if (bytes.size(0) > 0) TRY(broadcast(bytes, what));
-  return std::string(reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>()), static_cast<size_t>(bytes.size(0)));
+  return std::string(reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>()),
+                     static_cast<size_t>(bytes.size(0)));
 }
 
 Result<std::vector<int64_t>> RankGroup::gather(int64_t number, std::string_view what) {

@@ -16,7 +16,8 @@ static_assert(std::endian::native == std::endian::little);
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kMaxHeaderBytes = size_t{100} << 20;  // the format's own limit
 
-Result<SafetensorsFile::Tensor> decode_tensor(const Json& entry, std::string_view data, size_t& next, std::string_view where) {
+Result<SafetensorsFile::Tensor> decode_tensor(const Json& entry, std::string_view data, size_t& next,
+                                              std::string_view where) {
   Fields fields(entry, where);
   const std::string dtype = fields.text("dtype");
   const Json& shape = fields.list("shape");
@@ -35,19 +36,22 @@ Result<SafetensorsFile::Tensor> decode_tensor(const Json& entry, std::string_vie
   int64_t bytes = 0;
   if (bounds.size() != 2 || !bounds[0].is_integer() || !bounds[1].is_integer() || bounds[0].integer() < 0 ||
       bounds[1].integer() < bounds[0].integer() || bounds[1].integer() > static_cast<int64_t>(data.size()) ||
-      __builtin_mul_overflow(count, int64_t{sizeof(float)}, &bytes) || bounds[1].integer() - bounds[0].integer() != bytes) {
-    return Error{Cause::bad_data, fmt::format("{}: data_offsets {} do not fit shape {} and {} bytes of data", where,
-                                              offsets.dump(), shape.dump(), data.size())};
+      __builtin_mul_overflow(count, int64_t{sizeof(float)}, &bytes) ||
+      bounds[1].integer() - bounds[0].integer() != bytes) {
+    return Error{Cause::bad_data, fmt::format("{}: data_offsets {} do not fit shape {} and {} bytes of data",
+                                              where, offsets.dump(), shape.dump(), data.size())};
   }
   next += static_cast<size_t>(bytes);
   tensor.values.resize(static_cast<size_t>(count));
-  if (bytes > 0) std::memcpy(tensor.values.data(), data.data() + bounds[0].integer(), static_cast<size_t>(bytes));
+  if (bytes > 0)
+    std::memcpy(tensor.values.data(), data.data() + bounds[0].integer(), static_cast<size_t>(bytes));
   return tensor;
 }
 
 }  // namespace
 
-std::string encode_safetensors(std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata) {
+std::string encode_safetensors(std::span<const NamedTensor> tensors,
+                               const std::map<std::string, std::string>& metadata) {
   Json header{Json::Object{}};
   if (!metadata.empty()) {
     for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
@@ -80,10 +84,12 @@ Result<SafetensorsFile> decode_safetensors(std::string_view bytes, std::string_v
   uint64_t length = 0;
   if (bytes.size() >= kLengthBytes) std::memcpy(&length, bytes.data(), kLengthBytes);
   if (bytes.size() < kLengthBytes || length > kMaxHeaderBytes || length > bytes.size() - kLengthBytes) {
-    return Error{Cause::bad_data, fmt::format("{}: not a .safetensors file, or cut short ({} bytes)", where, bytes.size())};
+    return Error{Cause::bad_data,
+                 fmt::format("{}: not a .safetensors file, or cut short ({} bytes)", where, bytes.size())};
   }
   const auto header = Json::parse(bytes.substr(kLengthBytes, length));
-  if (!header || !header->is_object()) return Error{Cause::bad_data, fmt::format("{}: its header is no JSON map", where)};
+  if (!header || !header->is_object())
+    return Error{Cause::bad_data, fmt::format("{}: its header is no JSON map", where)};
   const std::string_view data = bytes.substr(kLengthBytes + length);
   SafetensorsFile file;
   size_t used = 0;
@@ -91,7 +97,8 @@ Result<SafetensorsFile> decode_safetensors(std::string_view bytes, std::string_v
     if (name == "__metadata__") {
       if (!entry.is_object()) return Error{Cause::bad_data, fmt::format("{}: __metadata__ is no map", where)};
       for (const auto& [key, value] : entry.object()) {
-        if (!value.is_string()) return Error{Cause::bad_data, fmt::format("{}: __metadata__.{} is no text", where, key)};
+        if (!value.is_string())
+          return Error{Cause::bad_data, fmt::format("{}: __metadata__.{} is no text", where, key)};
         file.metadata[key] = value.string();
       }
       continue;
@@ -100,7 +107,8 @@ Result<SafetensorsFile> decode_safetensors(std::string_view bytes, std::string_v
     file.tensors.emplace(name, std::move(tensor));
   }
   if (used != data.size()) {
-    return Error{Cause::bad_data, fmt::format("{}: {} bytes of data, but its tensors have {}", where, data.size(), used)};
+    return Error{Cause::bad_data,
+                 fmt::format("{}: {} bytes of data, but its tensors have {}", where, data.size(), used)};
   }
   return file;
 }

@@ -29,7 +29,8 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;
 };
 
-std::string encode_safetensors(std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata);
+std::string encode_safetensors(std::span<const NamedTensor> tensors,
+                               const std::map<std::string, std::string>& metadata);
 // Every length, offset and shape is checked; bad_data names `where`.
 Result<SafetensorsFile> decode_safetensors(std::string_view bytes, std::string_view where);
 

@@ -1,5 +1,6 @@
-// Local: each rank shuffles its own training nodes. Global: all shuffle the same list and take their cut of every batch,
-// so the batches are the same sets on any number of ranks; labels of nodes owned elsewhere are exchanged once.
+// Local: each rank shuffles its own training nodes. Global: all shuffle the same list and take their cut of
+// every batch, so the batches are the same sets on any number of ranks; labels of nodes owned elsewhere are
+// exchanged once.
 #include "worker/trainer/seed_schedule.h"
 
 #include <algorithm>
@@ -26,7 +27,8 @@ Result<int64_t> SeedSchedule::collect_local() {
 }
 
 Status SeedSchedule::collect_global(RankGroup& group) {
-  TRY(const Split split, graph_->partition().split(kNodeType, graph_->scheme().empty() ? "default" : graph_->scheme()));
+  TRY(const Split split,
+      graph_->partition().split(kNodeType, graph_->scheme().empty() ? "default" : graph_->scheme()));
   const int64_t count = split.train.present() ? split.train.rows() : 0;
   auto labels = torch::zeros({count}, torch::kInt64);
   auto* values = labels.data_ptr<int64_t>();
@@ -35,8 +37,9 @@ Status SeedSchedule::collect_global(RankGroup& group) {
     TRY(const int32_t label, checked_label(*graph_, node, graph_->label(node)));
     const auto at = std::lower_bound(originals_.begin(), originals_.end(), graph_->original(node));
     if (at == originals_.end() || *at != graph_->original(node)) {
-      return Error{Cause::bad_data, fmt::format("node {} is in a part's training split, but not in the whole graph's",
-                                                graph_->original(node))};
+      return Error{Cause::bad_data,
+                   fmt::format("node {} is in a part's training split, but not in the whole graph's",
+                               graph_->original(node))};
     }
     values[at - originals_.begin()] = label + 1;
   }
@@ -72,8 +75,9 @@ Result<SeedSchedule> SeedSchedule::make(const RankGraph& graph, const SampleSett
     schedule.steps_ = plan_seeds(counts, schedule.rank_, settings.batch).steps;
   }
   if (schedule.total_ == 0) {
-    return Error{Cause::bad_data, fmt::format("{}: no training nodes: the graph has no `train` split, or an empty one",
-                                              graph.partition().folder().string())};
+    return Error{Cause::bad_data,
+                 fmt::format("{}: no training nodes: the graph has no `train` split, or an empty one",
+                             graph.partition().folder().string())};
   }
   return schedule;
 }

@@ -12,7 +12,7 @@ namespace gnnflow {
 
 // One pass over seeds: step s has nodes [bounds[s], bounds[s + 1]).
 struct SeedPass {
-  std::vector<int32_t> nodes;   // new ids
+  std::vector<int32_t> nodes;  // new ids
   std::vector<int32_t> labels;
   std::vector<int64_t> bounds;  // steps + 1
   int64_t steps() const { return static_cast<int64_t>(bounds.size()) - 1; }
@@ -21,7 +21,8 @@ struct SeedPass {
 class SeedSchedule {
  public:
   // All ranks together: they agree on the number of steps. bad_data when no rank has training nodes.
-  static Result<SeedSchedule> make(const RankGraph& graph, const SampleSettings& settings, uint64_t seed, RankGroup& group);
+  static Result<SeedSchedule> make(const RankGraph& graph, const SampleSettings& settings, uint64_t seed,
+                                   RankGroup& group);
 
   int64_t steps() const { return steps_; }
   int64_t training_nodes() const { return total_; }  // over all ranks

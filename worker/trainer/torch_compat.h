@@ -9,6 +9,7 @@
 // 2.x: a Store can be cloned.
 #define GNNFLOW_TORCH2 (TORCH_VERSION_MAJOR >= 2)
 
-// PyPI's libtorch 2.x has a oneDNN of its own inside and exports parts of its code generator: a libdnnl that is linked
-// beside it binds to these and refuses every product. So it is loaded later and bound to itself (RTLD_DEEPBIND).
+// PyPI's libtorch 2.x has a oneDNN of its own inside and exports parts of its code generator: a libdnnl that
+// is linked beside it binds to these and refuses every product. So it is loaded later and bound to itself
+// (RTLD_DEEPBIND).
 #define GNNFLOW_LOAD_ONEDNN GNNFLOW_TORCH2

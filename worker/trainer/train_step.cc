@@ -59,7 +59,8 @@ Result<StepSums> TrainStep::run(const PreparedBatch& batch, const LoaderOptions&
   lap.to(timers_.reduce);
   const auto beside = weights_.beside();
   if (!std::isfinite(beside[loss_sum])) {
-    return Error{Cause::bad_data, fmt::format("the loss is {}: look at the features and at the learning rate", beside[loss_sum])};
+    return Error{Cause::bad_data, fmt::format("the loss is {}: look at the features and at the learning rate",
+                                              beside[loss_sum])};
   }
   if (beside[seed_count] > 0) {
     average_gradients(weights_.gradients(), beside[seed_count]);

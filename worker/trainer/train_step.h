@@ -14,7 +14,9 @@ struct StepSums {
   int64_t seeds = 0, correct = 0;
   void add(const StepSums& other);
   double mean_loss() const { return seeds > 0 ? loss / static_cast<double>(seeds) : 0; }
-  double accuracy() const { return seeds > 0 ? static_cast<double>(correct) / static_cast<double>(seeds) : 0; }
+  double accuracy() const {
+    return seeds > 0 ? static_cast<double>(correct) / static_cast<double>(seeds) : 0;
+  }
 };
 
 struct StepTimers {
@@ -27,7 +29,8 @@ class TrainStep {
   // What travels behind the gradients: loss, seeds, correct ones. Exact up to 2^24 seeds a step.
   static constexpr int64_t kBeside = 3;
 
-  TrainStep(const Model& model, Weights& weights, const OptimizerSettings& settings, OptimizerState& state, RankGroup& group)
+  TrainStep(const Model& model, Weights& weights, const OptimizerSettings& settings, OptimizerState& state,
+            RankGroup& group)
       : model_(model), weights_(weights), settings_(settings), state_(state), group_(group) {}
 
   // All ranks together; a rank out of seeds has a batch without any. bad_data when the loss is no number.

@@ -89,10 +89,12 @@ Status Training::prepare() {
   if (!model_->uses_neighbours()) {
     fanout.clear();
   } else if (fanout.empty()) {
-    return Error{Cause::bad_workflow, fmt::format("model '{}' needs `sample: {{ fanout: [...] }}` with {} numbers",
-                                                  options_.model.text_or("kind", ""), layers)};
+    return Error{Cause::bad_workflow,
+                 fmt::format("model '{}' needs `sample: {{ fanout: [...] }}` with {} numbers",
+                             options_.model.text_or("kind", ""), layers)};
   } else if (static_cast<int>(fanout.size()) != layers) {
-    return Error{Cause::bad_workflow, fmt::format("fanout has {} numbers, but the model has {} layers", fanout.size(), layers)};
+    return Error{Cause::bad_workflow,
+                 fmt::format("fanout has {} numbers, but the model has {} layers", fanout.size(), layers)};
   }
   weights_ = std::make_unique<Weights>(model_->parameters(), TrainStep::kBeside);
   weights_->initialise(options_.seed);
@@ -121,7 +123,8 @@ Status Training::prepare() {
 Status Training::choose_products() {
   Json chosen;
   if (group_.rank() == 0) {
-    const auto rows = expected_destinations(*model_, state_.fanout, options_.sample.batch, job_.graph.node_count());
+    const auto rows =
+        expected_destinations(*model_, state_.fanout, options_.sample.batch, job_.graph.node_count());
     chosen = Products::choose(model_->products(rows)).to_json();
   }
   TRY(const std::string text, group_.broadcast(chosen.dump(), "choice of libraries"));
@@ -144,7 +147,8 @@ Status Training::resume() {
   if (files.empty()) {
     TRY(choose_products());
   } else {
-    TRY(auto checkpoint, decode_checkpoint(files, job_.resume.empty() ? "the checkpoint" : job_.resume.string()));
+    TRY(auto checkpoint,
+        decode_checkpoint(files, job_.resume.empty() ? "the checkpoint" : job_.resume.string()));
     TRY(adopt(std::move(checkpoint)));
   }
   TRY(products_, Products::from_json(state_.products, "checkpoint"));
@@ -158,12 +162,14 @@ Status Training::adopt(Checkpoint checkpoint) {
     return Error{Cause::bad_data, "the checkpoint to resume from does not fit: " + std::move(what)};
   };
   if (checkpoint.options != state_.options) {
-    return refuse(fmt::format("it was made with options {}, these are {}", checkpoint.options.dump(), state_.options.dump()));
+    return refuse(fmt::format("it was made with options {}, these are {}", checkpoint.options.dump(),
+                              state_.options.dump()));
   }
   if (checkpoint.shape.inputs != state_.shape.inputs || checkpoint.shape.classes != state_.shape.classes ||
       checkpoint.weights.size() != weights_->values().size()) {
-    return refuse(fmt::format("it has {} features and {} classes, the graph {} and {}", checkpoint.shape.inputs,
-                              checkpoint.shape.classes, state_.shape.inputs, state_.shape.classes));
+    return refuse(fmt::format("it has {} features and {} classes, the graph {} and {}",
+                              checkpoint.shape.inputs, checkpoint.shape.classes, state_.shape.inputs,
+                              state_.shape.classes));
   }
   if (checkpoint.machine != state_.machine && group_.rank() == 0) {
     log_warning("the checkpoint was made on {}, this is {}: weights will be equal only within rounding",
@@ -202,8 +208,9 @@ Result<StepSums> Training::train_pass(int64_t epoch) {
     TRY(auto batch, pipeline.next());
     sample_seconds_ += batch->sample_seconds;
     fetch_seconds_ += batch->fetch_seconds;
-    TRY(const auto step, step_->run(*batch, loader_->options())
-                             .within(fmt::format("batch {} of epoch {} (step {})", i + 1, epoch, batch->key.step)));
+    TRY(const auto step,
+        step_->run(*batch, loader_->options())
+            .within(fmt::format("batch {} of epoch {} (step {})", i + 1, epoch, batch->key.step)));
     sums.add(step);
     pipeline.give_back(std::move(batch));
     report_batch(epoch, i + 1, sums);
@@ -218,7 +225,9 @@ Result<StepSums> Training::score(int64_t epoch) {
   const torch::NoGradGuard no_grad;
   auto counts = torch::zeros({2}, torch::kInt64);
   {
-    BatchPipeline pipeline(*loader_, {&*validation_, options_.seed, epoch, BatchPipeline::Pass::kOneKey, kScoreStep, false}, spares_);
+    BatchPipeline pipeline(
+        *loader_, {&*validation_, options_.seed, epoch, BatchPipeline::Pass::kOneKey, kScoreStep, false},
+        spares_);
     for (int64_t i = 0; i < validation_->steps(); ++i) {
       TRY(check_stop());
       TRY(auto batch, pipeline.next());
@@ -240,8 +249,9 @@ Status Training::compare_weights(int64_t epoch) {
   TRY(const auto all, group_.gather(digest, "digests of the weights"));
   for (size_t rank = 0; rank < all.size(); ++rank) {
     if (all[rank] != digest) {
-      return Error{Cause::bug, fmt::format("after epoch {} the weights of rank {} ({}) differ from those of rank {} ({})", epoch,
-                                           group_.rank(), digest, rank, all[rank])};
+      return Error{Cause::bug,
+                   fmt::format("after epoch {} the weights of rank {} ({}) differ from those of rank {} ({})",
+                               epoch, group_.rank(), digest, rank, all[rank])};
     }
   }
   return {};
@@ -275,7 +285,8 @@ Status Training::run_epoch(int64_t epoch) {
   metrics["remote_rows"] = counters.remote_rows;
   metrics["local_rows"] = counters.local_rows;
   job_.reports.metrics(metrics);
-  log_info("epoch {}: loss {:.4f}, training accuracy {:.4f}{}", epoch, trained.mean_loss(), trained.accuracy(),
+  log_info("epoch {}: loss {:.4f}, training accuracy {:.4f}{}", epoch, trained.mean_loss(),
+           trained.accuracy(),
            has_validation ? fmt::format(", validation {:.4f}", scored.accuracy()) : std::string());
   return keep_checkpoint();
 }
@@ -314,7 +325,8 @@ Result<Json> Training::finish() {
   best.step = state_.best_epoch * schedule_->steps();
   best.weights = state_.best_weights;
   best.optimizer = {};
-  best.history.resize(static_cast<size_t>(std::min<int64_t>(best.epoch, static_cast<int64_t>(best.history.size()))));
+  best.history.resize(
+      static_cast<size_t>(std::min<int64_t>(best.epoch, static_cast<int64_t>(best.history.size()))));
   TRY(write_checkpoint_files(job_.output / "best", encode_checkpoint(best)));
   TRY(write_file_atomically(job_.output / "metrics.json", metrics.dump_pretty() + "\n"));
   return metrics;

@@ -10,6 +10,7 @@
 
 #include "common/base/child_process.h"
 #include "common/base/stop_signal.h"
+#include "common/base/text.h"
 #include "tests/support/temp_dir.h"
 
 namespace gnnflow {
@@ -204,6 +205,18 @@ TEST(RunAndRead, ReadsMoreThanAPipeHolds) {
 
 TEST(RunAndRead, DoesNotWaitForWhatTheProgramLeftBehind) {
   EXPECT_EQ(run(shell("sleep 3 & echo done")), "done\n");
+}
+
+TEST(RunAndRead, EndsWhenWhatTheProgramLeftBehindWritesForEver) {
+  const std::string script = "timeout -s KILL 20 yes & echo $! > /dev/stderr; exit 1";
+  auto start = std::chrono::steady_clock::now();
+  Result<std::string> text = run_and_read(shell(script), Deadline::after(kLong));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_EQ(text.error().cause, Cause::failed);
+  std::optional<int64_t> writer =
+      parse_integer(text.error().message.substr(text.error().message.rfind(' ') + 1));
+  ASSERT_TRUE(writer) << text.error().message;
+  ::kill(static_cast<pid_t>(*writer), SIGTERM);
 }
 
 TEST(RunAndRead, EndsAtItsDeadline) {

@@ -152,6 +152,24 @@ TEST(Folders, RemoveTreeDoesNotFollowLinks) {
   EXPECT_TRUE(remove_tree(dir / "gone"));
 }
 
+// Root may do everything: as root the test goes on as somebody else.
+TEST(Folders, RemoveTreeTakesFoldersThatTheirOwnerMayNotWrite) {
+  TempDir dir;
+  dir.file("gone/sealed/inner/a", "1");
+  constexpr uid_t kNobody = 65534;
+  const uid_t ours = ::geteuid();
+  for (const char* path : {"", "gone", "gone/sealed", "gone/sealed/inner"}) {
+    ASSERT_EQ(::chown((dir / path).c_str(), ours == 0 ? kNobody : ours, static_cast<gid_t>(-1)), 0);
+  }
+  ASSERT_EQ(::chmod((dir / "gone/sealed/inner").c_str(), 0555), 0);
+  ASSERT_EQ(::chmod((dir / "gone/sealed").c_str(), 0555), 0);
+  ASSERT_EQ(::seteuid(ours == 0 ? kNobody : ours), 0);
+  const Status removed = remove_tree(dir / "gone");
+  ASSERT_EQ(::seteuid(ours), 0);
+  EXPECT_TRUE(removed) << removed.error().message;
+  EXPECT_FALSE(fs::exists(dir / "gone"));
+}
+
 TEST(Folders, BytesOfTreeCountsFilesButNoLinks) {
   TempDir dir;
   dir.file("a", "123");

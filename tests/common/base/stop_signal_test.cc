@@ -1,7 +1,9 @@
 // The stop flag, its descriptor, and the signals that raise it.
 #include "common/base/stop_signal.h"
 
+#include <array>
 #include <csignal>
+#include <new>
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -36,6 +38,18 @@ TEST(StopSignal, HearsSignalsAndCountsThem) {
   EXPECT_EQ(signals_received() - before, 2);
   EXPECT_EQ(stop.cause(), Cause::terminated);
   EXPECT_TRUE(readable(stop.descriptor()));
+}
+
+TEST(StopSignal, IsNotTouchedBySignalsAfterItsEnd) {
+  alignas(StopSignal) std::array<std::byte, sizeof(StopSignal)> place;
+  auto* stop = new (place.data()) StopSignal;
+  stop_on_signals(*stop);
+  stop->~StopSignal();
+  const std::array<std::byte, sizeof(StopSignal)> before = place;
+  int heard = signals_received();
+  ::raise(SIGTERM);
+  EXPECT_EQ(signals_received() - heard, 1);
+  EXPECT_EQ(place, before);
 }
 
 TEST(StopSignal, ABrokenPipeIsAnErrorAndNoEnd) {

@@ -77,6 +77,49 @@ TEST(GraphDirectory, IndexReadsBackAsWritten) {
   EXPECT_EQ(again->digest(), index.digest());
 }
 
+TEST(GraphDirectory, NamesTheIdOfASplitThatIsNoNodeOrOutOfOrder) {
+  TempDir dir;
+  toy_graph(dir / "g");
+  const std::string path = "split/node/default/train.npy";
+  const auto with = [&](std::vector<int32_t> ids) {
+    replace_array(dir / "g", path, Dtype::i4, std::move(ids));
+    return message_of(GraphDir::open(dir / "g"));
+  };
+  const std::string at = (dir / "g" / path).string();
+  EXPECT_EQ(with({3, 40}), at + ": id 40 at position 1 is not below 40");
+  EXPECT_EQ(with({-1, 3}), at + ": id -1 at position 0 is not below 40");
+  EXPECT_EQ(with({3, 9, 5}), at + ": id 5 at position 2 is not above the one before it");
+  EXPECT_EQ(with({3, 3}), at + ": id 3 at position 1 is not above the one before it");
+  EXPECT_EQ(with({}), "opened");
+}
+
+TEST(GraphDirectory, RefusesCountsAndColumnsThatNoMachineHolds) {
+  TempDir dir;
+  const Json whole = toy_graph(dir / "g", {.columns = 7, .sparse = true}).index().to_json();
+  const auto opened_with = [&](std::string_view table, int64_t count) {
+    Json json = whole;
+    json[table]["node"] = count;
+    EXPECT_TRUE(write_file_atomically(dir / "g/graph.json", json.dump()));
+    const auto graph = GraphDir::open(dir / "g");
+    EXPECT_TRUE(graph || graph.error().cause == Cause::bad_data);
+    return message_of(graph);
+  };
+  // Without node arrays nothing else tells how many nodes there are.
+  Json bare = whole;
+  for (const auto& [path, info] : whole.get("arrays").object()) {
+    if (!path.starts_with("edges/")) bare["arrays"].object().erase(path);
+  }
+  bare["feature_columns"] = Json::Object{};
+  bare["nodes"]["node"] = INT64_MAX;
+  ASSERT_TRUE(write_file_atomically(dir / "g/graph.json", bare.dump()));
+  EXPECT_EQ(message_of(GraphDir::open(dir / "g")),
+            (dir / "g/graph.json").string() + ": 'node' is 9223372036854775807, not a number of things");
+  EXPECT_EQ(
+      opened_with("feature_columns", int64_t{1} << 40),
+      (dir / "g").string() + ": the index tells of 1099511627776 feature columns, more than fit 31 bits");
+  EXPECT_EQ(opened_with("feature_columns", 7), "opened");
+}
+
 TEST(GraphDirectory, WithoutIndexIsNone) {
   TempDir dir;
   auto graph = GraphDir::open(dir.path());

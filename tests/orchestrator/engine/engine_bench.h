@@ -19,23 +19,34 @@
 
 namespace gnnflow {
 
-// `make`: one task on `host` that publishes `thing`. `launch`: a service with a server on each of its hosts. `train`: a rank on
+// `copy`: a placement, `place` says part -> host. `make`: one task on `host` that publishes `thing`. `launch`: a service with a server on each of its hosts. `train`: a rank on
 // each, which uses the service, publishes `model` and can be resumed.
 class ScriptedStep final : public Step {
  public:
   explicit ScriptedStep(std::string kind) {
     schema_.kind = std::move(kind);
     for (const char* key : {"value", "epochs", "input", "servers", "more"}) schema_.options.push_back(option(key));
-    for (const char* key : {"host", "hosts", "file", "cores"}) {
+    for (const char* key : {"host", "hosts", "file", "cores", "place"}) {
       schema_.options.push_back(option(key));
       schema_.options.back().in_key = false;
     }
     if (schema_.kind == "make") schema_.outputs = {{"thing", "thing", ""}, {"inside", "thing", "content"}};
     if (schema_.kind == "train") schema_.outputs = {{"model", "model", ""}};
+    if (schema_.kind == "copy") schema_.outputs = {{"placed", "", ""}};
     if (schema_.kind == "launch") schema_.outputs = {{"servers", "", ""}};
   }
   const KindSchema& schema() const override { return schema_; }
-  Nature nature() const override { return schema_.kind == "launch" ? Nature::service : Nature::work; }
+  Nature nature() const override {
+    if (schema_.kind == "copy") return Nature::placement;
+    return schema_.kind == "launch" ? Nature::service : Nature::work;
+  }
+  Result<Holders> holders(const Scene& scene) const override {
+    Holders holders;
+    const Json& place = scene.step->options.get("place");
+    if (!place.is_array()) return holders;
+    for (const Json& host : place.array()) holders[static_cast<int>(holders.size())] = {host.string()};
+    return holders;
+  }
   std::string service(const Workflow&, const StepEntry& step) const override {
     for (const StepReference& reference : step.references) {
       if (reference.option == "servers") return reference.step;
@@ -116,7 +127,7 @@ class LentHost final : public Host {
 class EngineBench {
  public:
   EngineBench() {
-    for (const ScriptedStep* step : {&make_, &launch_, &train_}) kinds.emplace(step->schema().kind, step);
+    for (const ScriptedStep* step : {&make_, &copy_, &launch_, &train_}) kinds.emplace(step->schema().kind, step);
     workflow.file = folder / "flow.yml";
     workflow.name = "flow";
     workflow.params = Json(Json::Object{});
@@ -174,6 +185,7 @@ class EngineBench {
     setup.observer = &observer;
     setup.stop = &stop;
     setup.clock = &clock;
+    setup.worker = worker;
     return run_workflow(std::move(setup));
   }
 
@@ -255,6 +267,7 @@ class EngineBench {
   std::function<void()> on_tick;
   RecordingObserver observer;
   StopSignal stop;
+  fs::path worker;  // lists the files of a part
 
  private:
   std::vector<std::unique_ptr<Host>> lend() {
@@ -263,7 +276,7 @@ class EngineBench {
     return lent;
   }
 
-  ScriptedStep make_{"make"}, launch_{"launch"}, train_{"train"};
+  ScriptedStep make_{"make"}, copy_{"copy"}, launch_{"launch"}, train_{"train"};
   std::map<std::string, std::unique_ptr<FakeHost>> hosts_;
   std::optional<RunStore> store_;
 };

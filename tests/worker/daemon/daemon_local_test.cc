@@ -223,6 +223,28 @@ TEST_F(DaemonTest, EndsWithItsLeaseAndLeavesNothing) {
   EXPECT_FALSE(fs::exists(socket.parent_path()));
 }
 
+// A daemon that stood still for longer than its lease finds jobs that have ended themselves in a hurry.
+TEST_F(DaemonTest, EndsWhatAJobLeftThatEndedItselfWithoutBeats) {
+  DaemonSettings settings{Milliseconds(700), Milliseconds(300), false};
+  DaemonUnderTest daemon(root, settings);
+  {
+    DaemonClient client(root, 1, settings);
+    // Neither the token nor the session lead to it, only the lock that it holds.
+    client.start_exec(kToken, sh("env -i setsid sh -c 'echo $$ > " + marks.string() +
+                                 "; exec sleep 60' & trap '' TERM; while true; do sleep 0.05; done"));
+    ASSERT_TRUE(becomes_true([&] { return !read_file(marks).value_or("").empty(); }));
+  }
+  Result<ProcessIdentity> left = identity_of(static_cast<int>(*parse_integer(trimmed(*read_file(marks)))));
+  ASSERT_TRUE(left);
+  ::kill(daemon.pid(), SIGSTOP);
+  const bool ended = becomes_true([&] { return carriers(kToken).empty(); });
+  ::kill(daemon.pid(), SIGCONT);
+  ASSERT_TRUE(ended);
+  ASSERT_TRUE(daemon.wait(Milliseconds(8000)));
+  EXPECT_FALSE(left->alive());
+  if (left->alive()) ::kill(left->pid, SIGKILL);
+}
+
 TEST_F(DaemonTest, BeatsKeepItAlivePastTheFirstLease) {
   DaemonSettings settings{Milliseconds(600), Milliseconds(200), false};
   DaemonUnderTest daemon(root, settings);

@@ -1,8 +1,11 @@
 // Publishing ends the same whatever a crash left between; nothing leaves the host's folder.
 #include "worker/daemon/publish.h"
 
+#include <array>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +71,18 @@ TEST_F(PublishTest, EveryStateThatACrashMayLeaveEndsInTheSameAnswer) {
   EXPECT_EQ(once()->front().digest, digest);
 }
 
+// What stands below outputs/ is whole, also while it comes: a crash in the middle would leave it for ever.
+TEST_F(PublishTest, WritesItsManifestOutsideOutputs) {
+  FileDescriptor watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_TRUE(create_folders(published.parent_path()));
+  ASSERT_GE(::inotify_add_watch(watch.get(), published.parent_path().c_str(), IN_CREATE), 0);
+  ASSERT_TRUE(once());
+  std::array<char, 4096> events;
+  EXPECT_EQ(::read(watch.get(), events.data(), events.size()), -1) << "something was made there, not moved";
+  EXPECT_TRUE(fs::exists(manifest));
+  EXPECT_FALSE(fs::exists(host.job("a.b") / "graph.manifest.json"));
+}
+
 TEST_F(PublishTest, APieceThatIsInNeitherPlaceIsNamed) {
   ASSERT_TRUE(remove_tree(made));
   Result<std::vector<PublishedPiece>> pieces = once();
@@ -108,8 +123,12 @@ TEST_F(PublishTest, RemovingTakesTheManifestToo) {
 
 TEST_F(PublishTest, WhatAnUnfinishedRemovalLeftIsCleared) {
   temp.file("host/trash-123/x", "x");
+  temp.file("host/journal.tmp-123", "half");
+  temp.file("host/journal", "whole");
   ASSERT_TRUE(host.remove_leftovers());
   EXPECT_FALSE(fs::exists(host.root / "trash-123"));
+  EXPECT_FALSE(fs::exists(host.root / "journal.tmp-123"));
+  EXPECT_TRUE(fs::exists(host.root / "journal"));
 }
 
 TEST_F(PublishTest, OnlyCompleteCheckpointsAreTold) {

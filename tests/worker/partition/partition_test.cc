@@ -296,6 +296,22 @@ TEST(Partition, NamesTheIndexThatIsOutOfRange) {
             (dir / "g" / path).string() + ": id 40 at position 17 is not below the 40 nodes");
 }
 
+TEST(Partition, NamesTheIdOfASplitThatIsOutOfOrder) {
+  TempDir dir;
+  GraphIndex index = toy_graph(dir / "g").index();
+  const std::string path = "split/node/default/val.npy";
+  fs::remove(dir / "g" / path);
+  const std::vector<int32_t> ids{3, 9, 5};
+  index.arrays[path] = *write_array(dir / "g", path, Dtype::i4, {3}, std::span<const int32_t>(ids));
+  ASSERT_TRUE(GraphWriter::write_index(dir / "g", index));
+  const auto made = partition_graph(dir / "g", dir / "p", {}, ignore);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(exit_code(made.error().cause), 12);
+  EXPECT_EQ(made.error().message,
+            (dir / "g" / path).string() + ": id 5 at position 2 is not above the one before it");
+  EXPECT_FALSE(fs::exists(dir / "p"));
+}
+
 TEST(PartitionOptionsReading, NamesTheOptionThatIsWrong) {
   const std::pair<Json, std::string> rows[] = {
       {Json::Object{{"parts", 0}}, "'parts' is 0, not 1 to 4096"},

@@ -1,5 +1,6 @@
 // gnnflow-worker as a program: subcommands by hand, tasks, exit codes.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "common/base/child_process.h"
 #include "common/graph/partition_dir.h"
@@ -48,6 +49,25 @@ TEST(WorkerProgram, MakesPartsAndChecksAGraph) {
   const Ended two = worker(dir, {"sample", parts, "--seeds", "1,2,3", "--fanout", "5,3", "--seed", "4"});
   EXPECT_EQ(one.code, 0) << one.output;
   EXPECT_EQ(one.output, two.output);
+}
+
+TEST(WorkerProgram, EndsWith13AndLeavesNothingWhenMemoryIsNotEnough) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers need more address space than this test leaves";
+#endif
+  TempDir dir;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+  rlimit little = before;
+  little.rlim_cur = rlim_t{1} << 30;
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &little), 0);
+  const Ended ended = worker(dir, {"generate", (dir / "g").string(), "--nodes", "500000000"});
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(ended.code, 13) << ended.output;
+  EXPECT_NE(ended.output.find("not enough memory"), std::string::npos) << ended.output;
+  for (const fs::directory_entry& entry : fs::directory_iterator(dir.path())) {
+    EXPECT_EQ(entry.path().filename(), "log");
+  }
 }
 
 TEST(WorkerProgram, ImportsByHand) {

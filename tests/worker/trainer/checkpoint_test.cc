@@ -41,7 +41,8 @@ Checkpoint sample() {
 
 TEST(Safetensors, ComeBackAsTheyWere) {
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
-  const std::vector<NamedTensor> tensors = {{"a", {2, 2}, std::span(values).first(4)}, {"b", {2}, std::span(values).last(2)},
+  const std::vector<NamedTensor> tensors = {{"a", {2, 2}, std::span(values).first(4)},
+                                            {"b", {2}, std::span(values).last(2)},
                                             {"empty", {0, 3}, {}}};
   const auto file = decode_safetensors(encode_safetensors(tensors, {{"made", "here"}}), "x");
   ASSERT_TRUE(file) << file.error().message;
@@ -74,10 +75,11 @@ TEST(Safetensors, RefuseEveryTruncationAndSurviveEveryFlippedByte) {
 }
 
 TEST(Safetensors, RefuseShapesThatOverflowAndOffsetsThatLie) {
-  for (const std::string header : {R"({"a":{"data_offsets":[0,4],"dtype":"F32","shape":[4294967296,4294967296]}})",
-                                   R"({"a":{"data_offsets":[0,8],"dtype":"F32","shape":[1]}})",
-                                   R"({"a":{"data_offsets":[-4,0],"dtype":"F32","shape":[1]}})",
-                                   R"({"a":{"data_offsets":[0,4],"dtype":"F16","shape":[2]}})"}) {
+  for (const std::string header :
+       {R"({"a":{"data_offsets":[0,4],"dtype":"F32","shape":[4294967296,4294967296]}})",
+        R"({"a":{"data_offsets":[0,8],"dtype":"F32","shape":[1]}})",
+        R"({"a":{"data_offsets":[-4,0],"dtype":"F32","shape":[1]}})",
+        R"({"a":{"data_offsets":[0,4],"dtype":"F16","shape":[2]}})"}) {
     const uint64_t length = header.size();
     std::string bytes(8, '\0');
     std::memcpy(bytes.data(), &length, 8);
@@ -96,7 +98,8 @@ TEST(Safetensors, OpenInPythonByTheirFormat) {
       "n = struct.unpack('<Q', b[:8])[0]\n"
       "h = json.loads(b[8:8 + n])\n"
       "first, last = h['w']['data_offsets']\n"
-      "print(h['w']['shape'], h['w']['dtype'], struct.unpack('<4f', b[8 + n + first:8 + n + last]), n % 8, h['__metadata__'])\n";
+      "print(h['w']['shape'], h['w']['dtype'], struct.unpack('<4f', b[8 + n + first:8 + n + last]), n % 8, "
+      "h['__metadata__'])\n";
   ChildOptions python;
   python.argv = {"/usr/bin/python3", "-c", script, file.string()};
   const auto printed = run_and_read(python, Deadline::after(Milliseconds(30'000)));
@@ -135,7 +138,8 @@ TEST(Checkpoint, NamesTheFileThatIsDamaged) {
       const auto read = decode_checkpoint(cut, "checkpoints/3");
       ASSERT_FALSE(read) << name << " " << size;
       EXPECT_EQ(read.error().cause, Cause::bad_data);
-      EXPECT_TRUE(read.error().message.find("checkpoints/3/" + name) != std::string::npos) << read.error().message;
+      EXPECT_TRUE(read.error().message.find("checkpoints/3/" + name) != std::string::npos)
+          << read.error().message;
     }
     for (size_t i = 0; i < bytes.size(); i += name == "checkpoint.json" ? 1 : 7) {
       CheckpointFiles flipped = good;
@@ -174,7 +178,8 @@ TEST(Checkpoint, TheLastTwoAndTheBestAreKept) {
   for (const char* name : {"1", "2", "3", "4", "5", "9", "notes"}) ASSERT_TRUE(create_folders(folder / name));
   ASSERT_TRUE(remove_old_checkpoints(folder.path(), 5, 2));
   std::set<std::string> left;
-  for (const auto& entry : fs::directory_iterator(folder.path())) left.insert(entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(folder.path()))
+    left.insert(entry.path().filename().string());
   EXPECT_EQ(left, (std::set<std::string>{"2", "4", "5", "9", "notes"}));
 }
 

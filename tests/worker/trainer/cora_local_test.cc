@@ -10,7 +10,8 @@ class Cora : public testing::Test {
   Cora() {
     ImportOptions import;
     import.row_normalize = true;
-    must(import_graph(fs::path(GNNFLOW_SOURCE_FOLDER) / "tests/data/cora", folder_ / "graph", import, [](const Progress&) {}));
+    must(import_graph(fs::path(GNNFLOW_SOURCE_FOLDER) / "tests/data/cora", folder_ / "graph", import,
+                      [](const Progress&) {}));
     PartitionOptions cut;
     cut.parts = 2;
     must(partition_graph(folder_ / "graph", parts_, cut, [](const Progress&) {}));
@@ -22,7 +23,8 @@ class Cora : public testing::Test {
       options["seed"] = seed;
       const auto trained = train_on({parts_, options, 2, folder_ / "work", {}, {}});
       if (!trained) bug(trained.error().message);
-      const auto score = evaluate_on(parts_, folder_ / "work" / "model", folder_ / "score", 2, parsed("{}"), 20'000);
+      const auto score =
+          evaluate_on(parts_, folder_ / "work" / "model", folder_ / "score", 2, parsed("{}"), 20'000);
       if (!score) bug(score.error().message);
       EXPECT_EQ(score->get("total").integer(), 1000);
       std::printf("seed %d: %.3f\n", seed, score->get("accuracy").number());
@@ -37,11 +39,13 @@ class Cora : public testing::Test {
 TEST_F(Cora, IsLearntBySageToMoreThan77PerCent) {
   EXPECT_GE(mean_accuracy(R"({"model": {"kind": "sage", "layers": 2, "hidden": 64, "dropout": 0.8},
       "sample": {"fanout": [25, 10], "batch": 128},
-      "optimizer": {"kind": "adam", "lr": 0.01, "weight_decay": 0.0005}, "epochs": 60})"), 0.77);
+      "optimizer": {"kind": "adam", "lr": 0.01, "weight_decay": 0.0005}, "epochs": 60})"),
+            0.77);
 }
 
 TEST_F(Cora, IsNotLearntByAPerceptronThatSeesNoNeighbours) {
-  const double accuracy = mean_accuracy(R"({"model": {"kind": "mlp", "layers": 2, "hidden": 64, "dropout": 0.5},
+  const double accuracy =
+      mean_accuracy(R"({"model": {"kind": "mlp", "layers": 2, "hidden": 64, "dropout": 0.5},
       "sample": {"batch": 128},
       "optimizer": {"kind": "adam", "lr": 0.01, "weight_decay": 0.0005}, "epochs": 60})");
   EXPECT_LE(accuracy, 0.65);

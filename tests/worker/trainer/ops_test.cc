@@ -1,9 +1,9 @@
-// Operations over blocks against plain torch and finite differences; dropout as a function of what is dropped.
-#include "worker/trainer/ops/block_ops.h"
-
+// Operations over blocks against plain torch and finite differences; dropout as a function of what is
+// dropped.
 #include <gtest/gtest.h>
 
 #include "common/sampler/pick.h"
+#include "worker/trainer/ops/block_ops.h"
 
 namespace gnnflow {
 namespace {
@@ -35,7 +35,8 @@ TEST(SelfAndMean, EqualsPlainTorchForwardAndBackward) {
     (fused * weights).sum().backward();
     (plain * weights).sum().backward();
     EXPECT_TRUE(torch::allclose(x.grad(), y.grad(), 1e-5, 1e-6)) << columns;
-    EXPECT_EQ(x.grad()[2].abs().sum().item<float>(), weights[2].narrow(0, 0, columns).abs().sum().item<float>())
+    EXPECT_EQ(x.grad()[2].abs().sum().item<float>(),
+              weights[2].narrow(0, 0, columns).abs().sum().item<float>())
         << "source 2 is a destination and nobody's neighbour";
   }
 }
@@ -43,7 +44,8 @@ TEST(SelfAndMean, EqualsPlainTorchForwardAndBackward) {
 TEST(SelfAndMean, GivesTheSameBitsOnAnyNumberOfThreads) {
   std::vector<int32_t> offsets{0}, sources;
   for (int32_t i = 0; i < 3000; ++i) {
-    for (int32_t e = 0; e < i % 7; ++e) sources.push_back(static_cast<int32_t>(draw(5, sources.size()) % 9000));
+    for (int32_t e = 0; e < i % 7; ++e)
+      sources.push_back(static_cast<int32_t>(draw(5, sources.size()) % 9000));
     offsets.push_back(static_cast<int32_t>(sources.size()));
   }
   std::vector<torch::Tensor> gradients;
@@ -78,7 +80,8 @@ TEST(SelfAndMean, NamesANodeOutsideOfTheTable) {
             "node 9 is outside of the feature table of 4 rows");
 }
 
-double loss_of(const torch::Tensor& x, const torch::Tensor& w, const torch::Tensor& b, const Activation& activation) {
+double loss_of(const torch::Tensor& x, const torch::Tensor& w, const torch::Tensor& b,
+               const Activation& activation) {
   const Products products;
   const auto out = linear(self_and_mean(x, kBlock), w, b, products, activation);
   return (out.to(torch::kFloat64).pow(2)).sum().item<double>();
@@ -104,7 +107,8 @@ TEST(Linear, HasTheGradientsOfFiniteDifferences) {
         losses.push_back(loss_of(moved[0], moved[1], moved[2], activation));
       }
       const double difference = (losses[0] - losses[1]) / (2 * kStep);
-      EXPECT_NEAR(gradient.data_ptr<float>()[i], difference, 2e-3 + 2e-3 * std::abs(difference)) << which << " at " << i;
+      EXPECT_NEAR(gradient.data_ptr<float>()[i], difference, 2e-3 + 2e-3 * std::abs(difference))
+          << which << " at " << i;
     }
   }
 }
@@ -113,7 +117,8 @@ TEST(Linear, EqualsPlainTorchInBothLibraries) {
   for (const auto library : {ProductLibrary::onednn, ProductLibrary::blas}) {
     Products products;
     const ProductShape shape{1500, 24, 10};
-    for (const auto kind : {ProductKind::forward, ProductKind::weights, ProductKind::inputs}) products.set(kind, shape, library);
+    for (const auto kind : {ProductKind::forward, ProductKind::weights, ProductKind::inputs})
+      products.set(kind, shape, library);
     std::vector<torch::Tensor> ours = {numbers({1500, 24}, 1), numbers({10, 24}, 2), numbers({10}, 3)}, plain;
     for (auto& one : ours) {
       plain.push_back(one.clone().set_requires_grad(true));
@@ -125,7 +130,8 @@ TEST(Linear, EqualsPlainTorchInBothLibraries) {
     const auto weights = numbers({1500, 10}, 4);
     (out * weights).sum().backward();
     (expected * weights).sum().backward();
-    for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(torch::allclose(ours[i].grad(), plain[i].grad(), 1e-4, 1e-4)) << i;
+    for (size_t i = 0; i < ours.size(); ++i)
+      EXPECT_TRUE(torch::allclose(ours[i].grad(), plain[i].grad(), 1e-4, 1e-4)) << i;
   }
 }
 
@@ -142,8 +148,10 @@ TEST(Dropout, DependsOnTheOriginalIdAndNotOnThePlace) {
   const std::vector<int64_t> one = {3, 8, 12}, other = {12, 3};
   const auto zeros = torch::zeros({50});
   auto a = torch::ones({3, 50}), b = torch::ones({2, 50});
-  bias_and_activate(a.data_ptr<float>(), zeros.data_ptr<float>(), 0, 3, 50, {true, {0.5, dropout_key(1, 7, 0), one}});
-  bias_and_activate(b.data_ptr<float>(), zeros.data_ptr<float>(), 0, 2, 50, {true, {0.5, dropout_key(1, 7, 0), other}});
+  bias_and_activate(a.data_ptr<float>(), zeros.data_ptr<float>(), 0, 3, 50,
+                    {true, {0.5, dropout_key(1, 7, 0), one}});
+  bias_and_activate(b.data_ptr<float>(), zeros.data_ptr<float>(), 0, 2, 50,
+                    {true, {0.5, dropout_key(1, 7, 0), other}});
   EXPECT_TRUE(torch::equal(a[2], b[0]));
   EXPECT_TRUE(torch::equal(a[0], b[1]));
   EXPECT_FALSE(torch::equal(a[0], a[1]));
@@ -160,7 +168,8 @@ TEST(Dropout, DropsTheShareAskedForAndKeepsTheMean) {
     for (size_t i = 0; i < originals.size(); ++i) originals[i] = static_cast<int64_t>(i);
     auto rows = torch::ones({2000, 64});
     const auto zeros = torch::zeros({64});
-    bias_and_activate(rows.data_ptr<float>(), zeros.data_ptr<float>(), 0, 2000, 64, {true, {p, dropout_key(1, 1, 0), originals}});
+    bias_and_activate(rows.data_ptr<float>(), zeros.data_ptr<float>(), 0, 2000, 64,
+                      {true, {p, dropout_key(1, 1, 0), originals}});
     EXPECT_NEAR((rows == 0).to(torch::kFloat32).mean().item<double>(), p, 0.01);
     EXPECT_NEAR(rows.mean().item<double>(), 1.0, 0.03);
   }

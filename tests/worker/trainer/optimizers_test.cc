@@ -18,7 +18,8 @@ std::vector<float> ours_after(const OptimizerSettings& settings, const torch::Te
   OptimizerState state;
   for (int step = 0; step < kSteps; ++step) {
     std::vector<float> gradients;
-    for (size_t i = 0; i < weights.size(); ++i) gradients.push_back(weights[i] * 0.5f + static_cast<float>(step % 3) - 1.0f);
+    for (size_t i = 0; i < weights.size(); ++i)
+      gradients.push_back(weights[i] * 0.5f + static_cast<float>(step % 3) - 1.0f);
     update_weights(settings, state, weights, gradients);
   }
   return weights;

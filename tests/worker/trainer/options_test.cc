@@ -42,20 +42,23 @@ TEST(TrainOptions, SayWhatIsWrongAndWhatWouldBeRight) {
             "option 'batch' of 'sample' must be an integer from 1 to 16777216, not 0");
   EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "optimizer": {"kind": "adma"}})"),
             "unknown kind 'adma' of 'optimizer'; did you mean 'adam'?");
-  EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "optimizer": {"momentum": 0.9}})"),
-            "unknown option 'momentum' of 'optimizer'; it has: kind, lr, weight_decay, beta1, beta2, epsilon");
+  EXPECT_EQ(
+      refusal(R"({"model": {"kind": "sage"}, "optimizer": {"momentum": 0.9}})"),
+      "unknown option 'momentum' of 'optimizer'; it has: kind, lr, weight_decay, beta1, beta2, epsilon");
   EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "early_stop": {"metric": "loss"}})"),
             "unknown metric 'loss' of 'early_stop'; one of: val_accuracy");
   EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "precision": "bf16"})"),
             "precision bf16 is not there yet; write `precision: f32`");
   EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "precision": "f64"})"),
             "unknown precision \"f64\"; write `precision: f32`");
-  EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "epochs": 0})"), "epochs must be an integer of at least 1, not 0");
+  EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "epochs": 0})"),
+            "epochs must be an integer of at least 1, not 0");
   EXPECT_EQ(refusal(R"({"model": {"kind": "sage"}, "sample": 3})"), "'sample' must be a map, not integer");
 }
 
 TEST(Models, SayWhatIsWrongAndWhatWouldBeRight) {
-  EXPECT_EQ(model_refusal(R"({"kind": "sage", "hiden": 16})"), "unknown option 'hiden' of model 'sage'; did you mean 'hidden'?");
+  EXPECT_EQ(model_refusal(R"({"kind": "sage", "hiden": 16})"),
+            "unknown option 'hiden' of model 'sage'; did you mean 'hidden'?");
   EXPECT_EQ(model_refusal(R"({"kind": "mlp", "aggregate": "mean"})"),
             "unknown option 'aggregate' of model 'mlp'; it has: kind, layers, hidden, dropout");
   EXPECT_EQ(model_refusal(R"({"kind": "sgae"})"), "unknown model 'sgae'; did you mean 'sage'?");
@@ -65,7 +68,8 @@ TEST(Models, SayWhatIsWrongAndWhatWouldBeRight) {
   EXPECT_EQ(model_refusal(R"({"kind": "sage", "dropout": 1})"),
             "option 'dropout' of model 'sage' must be a number from 0 to 0.99, not 1");
   EXPECT_EQ(model_refusal(R"({"kind": "sage"})", {0, 3}), "the graph has no features; a model needs some");
-  EXPECT_EQ(model_refusal(R"({"kind": "sage"})", {5, 0}), "the graph has no classes; a model needs integer labels");
+  EXPECT_EQ(model_refusal(R"({"kind": "sage"})", {5, 0}),
+            "the graph has no classes; a model needs integer labels");
 }
 
 TEST(Models, BeginWithTheSameWeightsForASeed) {

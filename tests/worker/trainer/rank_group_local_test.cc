@@ -1,10 +1,9 @@
 // Ranks that talk by Gloo over a rendezvous of ours: what they compute, where they listen, how they end.
-#include "worker/trainer/rank_group.h"
-
 #include <fstream>
 #include <sstream>
 
 #include "tests/worker/trainer/training_support.h"
+#include "worker/trainer/rank_group.h"
 
 namespace gnnflow {
 namespace {
@@ -26,7 +25,8 @@ TEST(RankGroup, SumsBroadcastsAndExchanges) {
     EXPECT_EQ(counts[1].item<int64_t>(), 3 * (int64_t{1} << 40));
     EXPECT_EQ(must(group->broadcast(rank == 0 ? std::string("from zero") : std::string(), "x")), "from zero");
     EXPECT_EQ(must(group->broadcast(std::string(), "x")), "");
-    EXPECT_EQ(must(group->gather(std::string(static_cast<size_t>(rank), 'a'), "x")), (std::vector<std::string>{"", "a", "aa"}));
+    EXPECT_EQ(must(group->gather(std::string(static_cast<size_t>(rank), 'a'), "x")),
+              (std::vector<std::string>{"", "a", "aa"}));
     EXPECT_EQ(must(group->gather(int64_t{10} * rank, "x")), (std::vector<int64_t>{0, 10, 20}));
     // Rank r sends r rows to each rank; the value says who sent it.
     const auto in = must(group->exchange(torch::full({3 * rank, 2}, static_cast<float>(rank)),
@@ -83,7 +83,8 @@ TEST(RankGroup, SaysWhichCollectiveFailedWhenARankIsGone) {
     const auto lost = group->sum(one, "sum of gradients");
     ASSERT_FALSE(lost);
     EXPECT_EQ(lost.error().cause, Cause::unreachable);
-    EXPECT_TRUE(lost.error().message.starts_with("rank 0 of 2: sum of gradients failed: ")) << lost.error().message;
+    EXPECT_TRUE(lost.error().message.starts_with("rank 0 of 2: sum of gradients failed: "))
+        << lost.error().message;
   });
 }
 
@@ -92,7 +93,8 @@ TEST(RankGroup, GivesUpWhenNobodyComes) {
   const auto group = RankGroup::make({0, 2, "127.0.0.1", Milliseconds(200)}, &rendezvous);
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().cause, Cause::unreachable);
-  EXPECT_TRUE(group.error().message.starts_with("rank 0 of 2 at 127.0.0.1 did not find the other ranks: ")) << group.error().message;
+  EXPECT_TRUE(group.error().message.starts_with("rank 0 of 2 at 127.0.0.1 did not find the other ranks: "))
+      << group.error().message;
 }
 
 TEST(RankGroup, SaysWhenItsAddressIsNotOfThisMachine) {

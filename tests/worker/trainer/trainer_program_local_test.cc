@@ -36,15 +36,15 @@ TEST(TrainerProgram, NamesItsLibraries) {
 TEST(TrainerProgram, TrainsAndScoresAPartitionByHand) {
   const TempDir folder;
   const fs::path parts = toy_partition(folder, kToy, 2);
-  const Ended trained = run(folder, {"train", "--partition", parts.string(), "--model", "sage", "--fanout", "3,2", "--hidden", "8",
-                                     "--epochs", "2", "--batch", "20", "--threads", "1", "--out", (folder / "model").string(),
-                                     "--json"});
+  const Ended trained = run(folder, {"train", "--partition", parts.string(), "--model", "sage", "--fanout",
+                                     "3,2", "--hidden", "8", "--epochs", "2", "--batch", "20", "--threads",
+                                     "1", "--out", (folder / "model").string(), "--json"});
   ASSERT_EQ(trained.state.code, 0) << trained.log;
   const auto last_line = trained.log.substr(trained.log.rfind('\n', trained.log.size() - 2) + 1);
   EXPECT_EQ(parsed(trimmed(last_line)).get("epochs").integer(), 2);
   EXPECT_TRUE(fs::exists(folder / "model" / "best" / "model.safetensors"));
-  const Ended scored = run(folder, {"evaluate", "--partition", parts.string(), "--model", (folder / "model").string(), "--out",
-                                    (folder / "score").string()});
+  const Ended scored = run(folder, {"evaluate", "--partition", parts.string(), "--model",
+                                    (folder / "model").string(), "--out", (folder / "score").string()});
   ASSERT_EQ(scored.state.code, 0) << scored.log;
   EXPECT_EQ(parsed(must(read_file(folder / "score" / "metrics.json"))).get("total").integer(), 40);
 }
@@ -62,8 +62,8 @@ TEST(TrainerProgram, EndsWithTheCodeOfItsCause) {
   EXPECT_EQ(model.state.code, 3);
   EXPECT_NE(model.log.find("unknown model 'sgae'; did you mean 'sage'?"), std::string::npos) << model.log;
   EXPECT_EQ(with({(folder / "nothing").string(), "--model", "sage", "--fanout", "2,2"}).state.code, 4);
-  const Ended loss = with({parts.string(), "--model", "sage", "--fanout", "2,2", "--optimizer", "sgd", "--lr", "1000000", "--weight-decay", "1000000",
-                           "--batch", "10"});
+  const Ended loss = with({parts.string(), "--model", "sage", "--fanout", "2,2", "--optimizer", "sgd", "--lr",
+                           "1000000", "--weight-decay", "1000000", "--batch", "10"});
   EXPECT_EQ(loss.state.code, 12);
   EXPECT_NE(loss.log.find("batch "), std::string::npos) << loss.log;
   const Ended task = run(folder, {"train", "--task", (folder / "no.json").string()});
@@ -75,8 +75,8 @@ TEST(TrainerProgram, RefusesATruncatedPart) {
   const fs::path parts = toy_partition(folder, kToy, 1);
   const fs::path features = parts / "part-0" / "nodes" / "node" / "feat.npy";
   fs::resize_file(features, fs::file_size(features) - 100);
-  const Ended ended = run(folder, {"train", "--partition", parts.string(), "--model", "sage", "--fanout", "2,2", "--out",
-                                   (folder / "model").string()});
+  const Ended ended = run(folder, {"train", "--partition", parts.string(), "--model", "sage", "--fanout",
+                                   "2,2", "--out", (folder / "model").string()});
   EXPECT_EQ(ended.state.code, 12);
   EXPECT_NE(ended.log.find("feat.npy"), std::string::npos) << ended.log;
 }

@@ -11,7 +11,9 @@ namespace {
 
 constexpr ToyOptions kToy{.nodes = 200, .pairs = 1200, .columns = 6};
 
-std::vector<float> weights_of(const fs::path& checkpoint) { return must(read_checkpoint(checkpoint)).weights; }
+std::vector<float> weights_of(const fs::path& checkpoint) {
+  return must(read_checkpoint(checkpoint)).weights;
+}
 
 class OnRanks : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Ranks, OnRanks, testing::Values(1, 2));
@@ -29,12 +31,15 @@ TEST_P(OnRanks, ResumedTrainingEndsInTheSameBitsAsTrainingThatNeverStopped) {
     options["epochs"] = 2;
     ASSERT_TRUE(train_on({parts, options, ranks, cut, cut / "checkpoints", {}}));
     options["epochs"] = 5;
-    const auto resumed = train_on({parts, options, ranks, cut, cut / "checkpoints", cut / "checkpoints" / "2"});
+    const auto resumed =
+        train_on({parts, options, ranks, cut, cut / "checkpoints", cut / "checkpoints" / "2"});
     ASSERT_TRUE(resumed) << resumed.error().message;
     EXPECT_EQ(weights_of(whole / "model" / "last"), weights_of(cut / "model" / "last")) << kind;
     EXPECT_EQ(weights_of(whole / "model" / "best"), weights_of(cut / "model" / "best")) << kind;
-    EXPECT_EQ(must(read_checkpoint_files(whole / "checkpoints" / "5")), must(read_checkpoint_files(cut / "checkpoints" / "5")));
-    EXPECT_EQ(must(read_file(whole / "model" / "metrics.json")), must(read_file(cut / "model" / "metrics.json")));
+    EXPECT_EQ(must(read_checkpoint_files(whole / "checkpoints" / "5")),
+              must(read_checkpoint_files(cut / "checkpoints" / "5")));
+    EXPECT_EQ(must(read_file(whole / "model" / "metrics.json")),
+              must(read_file(cut / "model" / "metrics.json")));
   }
 }
 
@@ -47,13 +52,17 @@ TEST_P(OnRanks, TheFullScoreIsThatOfTheWholeNeighbourhoods) {
   Checkpoint checkpoint = must(read_checkpoint(model / "last"));
   checkpoint.fanout = {-1, -1};
   ASSERT_TRUE(write_checkpoint_files(folder / "all", encode_checkpoint(checkpoint)));
-  const auto sampled = evaluate_on(parts, folder / "all", folder / "sampled", 1, parsed(R"({"how": "sampled"})"));
+  const auto sampled =
+      evaluate_on(parts, folder / "all", folder / "sampled", 1, parsed(R"({"how": "sampled"})"));
   ASSERT_TRUE(sampled) << sampled.error().message;
-  const auto full = evaluate_on(parts, folder / "all", folder / "full", GetParam(), parsed(R"({"how": "full"})"));
+  const auto full =
+      evaluate_on(parts, folder / "all", folder / "full", GetParam(), parsed(R"({"how": "full"})"));
   ASSERT_TRUE(full) << full.error().message;
   EXPECT_EQ(full->get("splits"), sampled->get("splits"));
   EXPECT_EQ(full->get("total").integer(), 80);
-  EXPECT_EQ(must(read_file(folder / "full" / "predictions.npy")), must(read_file(folder / "sampled" / "predictions.npy")));
+  EXPECT_EQ(full->get("majority").number(), 0.25) << "4 classes of 20";
+  EXPECT_EQ(must(read_file(folder / "full" / "predictions.npy")),
+            must(read_file(folder / "sampled" / "predictions.npy")));
   const Array predictions = must(Array::open(folder / "full" / "predictions.npy"));
   EXPECT_EQ(predictions.rows(), kToy.nodes);
   int64_t correct = 0;
@@ -73,7 +82,8 @@ TEST(Ranks, WithGlobalSeedsHaveTheLossOfOneRank) {
   for (const int parts : {1, 2, 2}) {
     const int ranks = losses.empty() ? 1 : 2;
     const fs::path work = folder / ("work" + std::to_string(losses.size()));
-    const fs::path partition = losses.size() < 2 ? toy_partition(folder, kToy, parts) : folder / "parts200-1-2";
+    const fs::path partition =
+        losses.size() < 2 ? toy_partition(folder, kToy, parts) : folder / "parts200-1-2";
     const auto metrics = train_on({partition, options, ranks, work, {}, {}});
     ASSERT_TRUE(metrics) << metrics.error().message;
     losses.push_back(metrics->get("history").array()[0].get("loss").number());
@@ -122,7 +132,8 @@ TEST(Ranks, WhoseWeightsDifferEndWithABug) {
   });
   ASSERT_FALSE(results[0]);
   EXPECT_EQ(results[0].error().cause, Cause::bug);
-  EXPECT_TRUE(results[0].error().message.starts_with("after epoch 1 the weights of rank 0 (")) << results[0].error().message;
+  EXPECT_TRUE(results[0].error().message.starts_with("after epoch 1 the weights of rank 0 ("))
+      << results[0].error().message;
 }
 
 TEST(Training, KeepsCheckpointsAndPublishesBestAndLast) {
@@ -146,7 +157,8 @@ TEST(Training, KeepsCheckpointsAndPublishesBestAndLast) {
   EXPECT_TRUE(fs::exists(checkpoints / std::to_string(best) / "checkpoint.json"));
   EXPECT_EQ(std::distance(fs::directory_iterator(checkpoints), {}), best >= 5 ? 2 : 3);
   EXPECT_EQ(must(read_checkpoint(folder / "model" / "best")).epoch, best);
-  EXPECT_EQ(weights_of(folder / "model" / "best"), must(read_checkpoint(folder / "model" / "last")).best_weights);
+  EXPECT_EQ(weights_of(folder / "model" / "best"),
+            must(read_checkpoint(folder / "model" / "last")).best_weights);
   EXPECT_EQ(must(read_checkpoint(folder / "model" / "last")).epoch, 6);
 }
 
@@ -174,10 +186,12 @@ TEST(Training, RefusesACheckpointOfOtherOptions) {
   ASSERT_TRUE(train_on({parts, sage_options(1), 1, folder.path(), folder / "checkpoints", {}}));
   Json options = sage_options(2);
   options["optimizer"]["lr"] = 0.5;
-  const auto refused = train_on({parts, options, 1, folder.path(), folder / "checkpoints", folder / "checkpoints" / "1"});
+  const auto refused =
+      train_on({parts, options, 1, folder.path(), folder / "checkpoints", folder / "checkpoints" / "1"});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().cause, Cause::bad_data);
-  EXPECT_TRUE(refused.error().message.starts_with("the checkpoint to resume from does not fit: it was made with options "));
+  EXPECT_TRUE(refused.error().message.starts_with(
+      "the checkpoint to resume from does not fit: it was made with options "));
 }
 
 TEST(Training, EndsAtALossThatIsNoNumberWithTheBatch) {
@@ -190,7 +204,8 @@ TEST(Training, EndsAtALossThatIsNoNumberWithTheBatch) {
   EXPECT_EQ(ended.error().cause, Cause::bad_data);
   EXPECT_TRUE(ended.error().message.starts_with("batch ")) << ended.error().message;
   EXPECT_TRUE(ended.error().message.find(" of epoch 1 (step ") != std::string::npos) << ended.error().message;
-  EXPECT_TRUE(ended.error().message.find("look at the features and at the learning rate") != std::string::npos);
+  EXPECT_TRUE(ended.error().message.find("look at the features and at the learning rate") !=
+              std::string::npos);
 }
 
 TEST(Training, SaysWhenTheFanoutDoesNotFitTheModel) {
@@ -206,7 +221,8 @@ TEST(Training, SaysWhenTheFanoutDoesNotFitTheModel) {
 }
 
 // A graph with its labels or splits replaced, cut into one part.
-fs::path spoiled(const TempDir& folder, std::span<const int8_t> labels, std::span<const int32_t> train, int64_t classes) {
+fs::path spoiled(const TempDir& folder, std::span<const int8_t> labels, std::span<const int32_t> train,
+                 int64_t classes) {
   const fs::path graph = folder / "spoiled";
   const GraphDir good = toy_graph(folder / "good", kToy);
   GraphWriter writer = must(GraphWriter::create(graph));
@@ -216,7 +232,8 @@ fs::path spoiled(const TempDir& folder, std::span<const int8_t> labels, std::spa
     fs::copy_file(good.folder() / path, writer.folder() / path);
     writer.add(info);
   }
-  writer.add(must(write_array<int8_t>(writer.folder(), "nodes/node/label.npy", Dtype::i1, {kToy.nodes}, labels)));
+  writer.add(
+      must(write_array<int8_t>(writer.folder(), "nodes/node/label.npy", Dtype::i1, {kToy.nodes}, labels)));
   writer.add(must(write_array<int32_t>(writer.folder(), "split/node/default/train.npy", Dtype::i4,
                                        {static_cast<int64_t>(train.size())}, train)));
   writer.index().nodes = good.index().nodes;
@@ -237,7 +254,8 @@ TEST(Training, SaysWhenThereIsNothingToTrainOn) {
   const auto ended = train_on({parts, sage_options(1), 1, folder.path(), {}, {}});
   ASSERT_FALSE(ended);
   EXPECT_EQ(ended.error().cause, Cause::bad_data);
-  EXPECT_EQ(ended.error().message, parts.string() + ": no training nodes: the graph has no `train` split, or an empty one");
+  EXPECT_EQ(ended.error().message,
+            parts.string() + ": no training nodes: the graph has no `train` split, or an empty one");
 }
 
 TEST(Training, NamesANodeWhoseLabelIsNoClass) {
@@ -268,7 +286,8 @@ TEST(Evaluation, SaysWhenRanksDoNotCoverAllNodes) {
   job.output = folder / "score";
   const auto ended = evaluate(job);
   ASSERT_FALSE(ended);
-  EXPECT_EQ(ended.error().message, "the ranks' parts must cover every node once, but node 100 (new id) is nobody's");
+  EXPECT_EQ(ended.error().message,
+            "the ranks' parts must cover every node once, but node 100 (new id) is nobody's");
 }
 
 }  // namespace

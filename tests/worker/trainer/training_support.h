@@ -75,7 +75,8 @@ inline RankPlace place_of(const fs::path& partition, int rank, int ranks) {
   if (ranks > 1) place.seeds = {{rank, 0, 1}};
   return place;
 }
-inline RankWork open_work(const RankPlace& place, Rendezvous* rendezvous, Milliseconds timeout = Milliseconds(20'000)) {
+inline RankWork open_work(const RankPlace& place, Rendezvous* rendezvous,
+                          Milliseconds timeout = Milliseconds(20'000)) {
   ShardOptions shards;
   shards.partition = place.partition;
   shards.mapped = place.parts_here;
@@ -119,8 +120,8 @@ inline Result<Json> train_on(const TrainRequest& request) {
   return results[0];
 }
 
-inline Result<Json> evaluate_on(const fs::path& partition, const fs::path& model, const fs::path& output, int ranks,
-                                const Json& options, int64_t chunk_rows = 500) {
+inline Result<Json> evaluate_on(const fs::path& partition, const fs::path& model, const fs::path& output,
+                                int ranks, const Json& options, int64_t chunk_rows = 500) {
   MemoryRendezvous rendezvous;
   std::vector<Result<Json>> results(static_cast<size_t>(ranks), Error{Cause::failed, "never ran"});
   on_ranks(ranks, [&](int rank) {

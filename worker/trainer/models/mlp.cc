@@ -28,7 +28,8 @@ class Mlp final : public Model {
   const std::vector<ParameterInfo>& parameters() const override { return parameters_; }
   std::vector<ProductShape> products(std::span<const int64_t> destinations) const override {
     std::vector<ProductShape> shapes;
-    for (size_t l = 0; l + 1 < widths_.size(); ++l) shapes.push_back({destinations[l], widths_[l], widths_[l + 1]});
+    for (size_t l = 0; l + 1 < widths_.size(); ++l)
+      shapes.push_back({destinations[l], widths_[l], widths_[l + 1]});
     return shapes;
   }
 

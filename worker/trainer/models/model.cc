@@ -37,9 +37,12 @@ void Weights::initialise(uint64_t seed) {
 }
 
 std::span<float> Weights::values() { return {flat_.data_ptr<float>(), static_cast<size_t>(flat_.numel())}; }
-std::span<float> Weights::gradients() { return {gradients_.data_ptr<float>(), static_cast<size_t>(flat_.numel())}; }
+std::span<float> Weights::gradients() {
+  return {gradients_.data_ptr<float>(), static_cast<size_t>(flat_.numel())};
+}
 std::span<float> Weights::beside() {
-  return {gradients_.data_ptr<float>() + flat_.numel(), static_cast<size_t>(gradients_.numel() - flat_.numel())};
+  return {gradients_.data_ptr<float>() + flat_.numel(),
+          static_cast<size_t>(gradients_.numel() - flat_.numel())};
 }
 
 }  // namespace gnnflow

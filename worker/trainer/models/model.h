@@ -15,11 +15,12 @@
 namespace gnnflow {
 
 struct ModelShape {
-  int64_t inputs = 0;   // columns of the features
+  int64_t inputs = 0;  // columns of the features
   int64_t classes = 0;
 };
 
-// Begins uniform in (-bound, bound) by the pick function (seed, name, position): the same everywhere. 0: zeros.
+// Begins uniform in (-bound, bound) by the pick function (seed, name, position): the same everywhere. 0:
+// zeros.
 struct ParameterInfo {
   std::string name;
   std::vector<int64_t> shape;
@@ -29,9 +30,9 @@ struct ParameterInfo {
 
 // What one layer reads. Models without neighbours get no block.
 struct LayerInput {
-  torch::Tensor rows;                // of the block's sources; or, for the first layer over unrelabelled leaves,
-  const RowTable* table = nullptr;   // the table that the block's sources name,
-  std::span<const int32_t> self;     // and the rows of the destinations in it
+  torch::Tensor rows;  // of the block's sources; or, for the first layer over unrelabelled leaves,
+  const RowTable* table = nullptr;  // the table that the block's sources name,
+  std::span<const int32_t> self;    // and the rows of the destinations in it
   std::optional<BlockView> block;
   // Dropout is on when training: a function of these and the original ids of the destinations.
   bool training = false;
@@ -45,7 +46,7 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual int layers() const = 0;
-  virtual bool uses_neighbours() const = 0;  // then each layer reads a block
+  virtual bool uses_neighbours() const = 0;    // then each layer reads a block
   virtual int64_t width(int layer) const = 0;  // columns of what layer `layer` gives
   virtual const std::vector<ParameterInfo>& parameters() const = 0;
   // The linear layers' products, for batches where layer l has destinations[l] rows.

@@ -1,4 +1,5 @@
-// GraphSAGE with the mean: W [own row, mean of the neighbours' rows] + b, then ReLU and dropout between layers.
+// GraphSAGE with the mean: W [own row, mean of the neighbours' rows] + b, then ReLU and dropout between
+// layers.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -29,7 +30,8 @@ class Sage final : public Model {
   const std::vector<ParameterInfo>& parameters() const override { return parameters_; }
   std::vector<ProductShape> products(std::span<const int64_t> destinations) const override {
     std::vector<ProductShape> shapes;
-    for (size_t l = 0; l + 1 < widths_.size(); ++l) shapes.push_back({destinations[l], 2 * widths_[l], widths_[l + 1]});
+    for (size_t l = 0; l + 1 < widths_.size(); ++l)
+      shapes.push_back({destinations[l], 2 * widths_[l], widths_[l + 1]});
     return shapes;
   }
 

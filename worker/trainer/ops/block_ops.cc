@@ -1,6 +1,7 @@
-// Autograd functions over blocks. Forward and backward of an aggregation are the same kernel: a sum of rows that a list
-// of offsets and rows names. The result [n, 2D] is read backward as 2n rows of D: row 2i is the gradient of node i itself,
-// row 2i + 1 that of its mean, so the gradient of a source is one sum over the transposed list.
+// Autograd functions over blocks. Forward and backward of an aggregation are the same kernel: a sum of rows
+// that a list of offsets and rows names. The result [n, 2D] is read backward as 2n rows of D: row 2i is the
+// gradient of node i itself, row 2i + 1 that of its mean, so the gradient of a source is one sum over the
+// transposed list.
 #include "worker/trainer/ops/block_ops.h"
 
 #include <atomic>
@@ -25,7 +26,8 @@ RowTable table_of(const torch::Tensor& x, int64_t rows, int64_t columns) {
 int64_t parallel_sum(const RowTable& table, const BlockView& block, bool mean, float* out, int64_t stride) {
   std::atomic<int64_t> fault = -1;
   at::parallel_for(0, block.destinations(), kRowsPerTask, [&](int64_t begin, int64_t end) {
-    const auto offsets = block.offsets.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin) + 1);
+    const auto offsets =
+        block.offsets.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin) + 1);
     const int64_t bad = kernels().sum(table, offsets, block.sources, mean, out + begin * stride, stride);
     if (bad >= 0) fault = bad;
   });
@@ -44,11 +46,13 @@ int64_t parallel_gather(const RowTable& table, std::span<const int32_t> ids, flo
 
 void copy_left_halves(const float* x, float* pairs, int64_t rows, int64_t columns) {
   at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) std::copy_n(x + row * columns, columns, pairs + 2 * row * columns);
+    for (int64_t row = begin; row < end; ++row)
+      std::copy_n(x + row * columns, columns, pairs + 2 * row * columns);
   });
 }
 
-// For each of `sources` rows: which rows of the pairs (2i: itself, 2i + 1: the mean of i) it goes into, ascending by i.
+// For each of `sources` rows: which rows of the pairs (2i: itself, 2i + 1: the mean of i) it goes into,
+// ascending by i.
 struct Transposed {
   std::vector<int32_t> offsets, pairs;
 };
@@ -65,7 +69,8 @@ Transposed transposed(const BlockView& block, int64_t sources) {
     out.pairs[static_cast<size_t>(next[static_cast<size_t>(i)]++)] = static_cast<int32_t>(2 * i);
   }
   for (int64_t i = 0; i < destinations; ++i) {
-    for (int32_t e = block.offsets[static_cast<size_t>(i)]; e < block.offsets[static_cast<size_t>(i) + 1]; ++e) {
+    for (int32_t e = block.offsets[static_cast<size_t>(i)]; e < block.offsets[static_cast<size_t>(i) + 1];
+         ++e) {
       const int32_t source = block.sources[static_cast<size_t>(e)];
       out.pairs[static_cast<size_t>(next[static_cast<size_t>(source)]++)] = static_cast<int32_t>(2 * i + 1);
     }
@@ -82,7 +87,8 @@ torch::Tensor gradient_of_sources(const torch::Tensor& gradient, const BlockView
   const Transposed lists = transposed(block, sources);
   auto out = torch::empty({sources, columns});
   const BlockView view{lists.offsets, lists.pairs};
-  if (parallel_sum(table_of(pairs, 2 * block.destinations(), columns), view, false, out.data_ptr<float>(), columns) >= 0) {
+  if (parallel_sum(table_of(pairs, 2 * block.destinations(), columns), view, false, out.data_ptr<float>(),
+                   columns) >= 0) {
     bug("a transposed block names a row that is not there");
   }
   return out;
@@ -108,7 +114,8 @@ struct SelfAndMean : torch::autograd::Function<SelfAndMean> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto number = [&](const char* name) { return context->saved_data[name].toInt(); };
     const BlockView block{
-        {reinterpret_cast<const int32_t*>(number("offsets")), static_cast<size_t>(number("destinations")) + 1},
+        {reinterpret_cast<const int32_t*>(number("offsets")),
+         static_cast<size_t>(number("destinations")) + 1},
         {reinterpret_cast<const int32_t*>(number("sources")), static_cast<size_t>(number("edges"))}};
     return {gradient_of_sources(gradients[0], block, number("rows")), torch::Tensor()};
   }
@@ -120,9 +127,10 @@ void activate(torch::Tensor& z, const torch::Tensor& bias, const Activation& act
   });
 }
 
-// Returns the gradient before the activation, and that of the bias: sums of kRowsPerSum rows, then of these in order.
-std::pair<torch::Tensor, torch::Tensor> before_activation(const torch::Tensor& gradient, const torch::Tensor& activated,
-                                                          float scale) {
+// Returns the gradient before the activation, and that of the bias: sums of kRowsPerSum rows, then of these
+// in order.
+std::pair<torch::Tensor, torch::Tensor> before_activation(const torch::Tensor& gradient,
+                                                          const torch::Tensor& activated, float scale) {
   const int64_t rows = gradient.size(0), columns = gradient.size(1);
   const int64_t tasks = (rows + kRowsPerSum - 1) / kRowsPerSum;
   auto partial = torch::zeros({std::max<int64_t>(tasks, 1), columns});
@@ -138,8 +146,8 @@ std::pair<torch::Tensor, torch::Tensor> before_activation(const torch::Tensor& g
     }
   });
   auto sums = torch::zeros({columns});
-  gradient_before_activation(nullptr, partial.data_ptr<float>(), 1.0f, nullptr, sums.data_ptr<float>(), 0, partial.size(0),
-                             columns);
+  gradient_before_activation(nullptr, partial.data_ptr<float>(), 1.0f, nullptr, sums.data_ptr<float>(), 0,
+                             partial.size(0), columns);
   return {out, sums};
 }
 
@@ -179,25 +187,30 @@ struct Linear : torch::autograd::Function<Linear> {
 
 }  // namespace
 
-torch::Tensor self_and_mean(const torch::Tensor& x, const BlockView& block) { return SelfAndMean::apply(x, block); }
+torch::Tensor self_and_mean(const torch::Tensor& x, const BlockView& block) {
+  return SelfAndMean::apply(x, block);
+}
 
-Result<torch::Tensor> self_and_mean_of_table(const RowTable& table, std::span<const int32_t> self, const BlockView& block) {
+Result<torch::Tensor> self_and_mean_of_table(const RowTable& table, std::span<const int32_t> self,
+                                             const BlockView& block) {
   const int64_t rows = block.destinations(), columns = table.columns;
   auto out = torch::empty({rows, 2 * columns});
   const auto refuse = [&](int32_t id) {
-    return Error{Cause::bad_data, fmt::format("node {} is outside of the feature table of {} rows", id, table.rows)};
+    return Error{Cause::bad_data,
+                 fmt::format("node {} is outside of the feature table of {} rows", id, table.rows)};
   };
   if (const int64_t bad = parallel_gather(table, self, out.data_ptr<float>(), 2 * columns); bad >= 0) {
     return refuse(self[static_cast<size_t>(bad)]);
   }
-  if (const int64_t bad = parallel_sum(table, block, true, out.data_ptr<float>() + columns, 2 * columns); bad >= 0) {
+  if (const int64_t bad = parallel_sum(table, block, true, out.data_ptr<float>() + columns, 2 * columns);
+      bad >= 0) {
     return refuse(block.sources[static_cast<size_t>(bad)]);
   }
   return out;
 }
 
-torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const Products& products,
-                     const Activation& activation) {
+torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                     const Products& products, const Activation& activation) {
   return Linear::apply(x, weight, bias, &products, activation);
 }
 

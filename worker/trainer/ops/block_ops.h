@@ -1,4 +1,5 @@
-// Aggregation over blocks and linear layers as autograd functions: one fused pass forward, a transposed one backward.
+// Aggregation over blocks and linear layers as autograd functions: one fused pass forward, a transposed one
+// backward.
 #pragma once
 
 #include <span>
@@ -20,16 +21,18 @@ struct BlockView {
   static BlockView of(const Block& block) { return {block.offsets.span(), block.sources.span()}; }
 };
 
-// [destinations, 2 * columns]: row i of x beside the mean of the rows that block i names (zeros when there is none).
-// Gradients: each row of x gets its sum over edges in one order (no atomics, the same on any number of threads).
+// [destinations, 2 * columns]: row i of x beside the mean of the rows that block i names (zeros when there is
+// none). Gradients: each row of x gets its sum over edges in one order (no atomics, the same on any number of
+// threads).
 torch::Tensor self_and_mean(const torch::Tensor& x, const BlockView& block);
 
-// The same straight from a table of features: row self[i] beside the mean of rows `block.sources`; no gradient.
-// bad_data when an id is outside of the table.
-Result<torch::Tensor> self_and_mean_of_table(const RowTable& table, std::span<const int32_t> self, const BlockView& block);
+// The same straight from a table of features: row self[i] beside the mean of rows `block.sources`; no
+// gradient. bad_data when an id is outside of the table.
+Result<torch::Tensor> self_and_mean_of_table(const RowTable& table, std::span<const int32_t> self,
+                                             const BlockView& block);
 
 // activation(x W^T + b). Gradients of x only where it asks for them.
-torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const Products& products,
-                     const Activation& activation);
+torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                     const Products& products, const Activation& activation);
 
 }  // namespace gnnflow

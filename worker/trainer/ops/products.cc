@@ -1,12 +1,12 @@
-// The three products of a linear layer by oneDNN or by libtorch's BLAS, and the measurement that chooses between them.
+// The three products of a linear layer by oneDNN or by libtorch's BLAS, and the measurement that chooses
+// between them.
 #include "worker/trainer/ops/products.h"
-
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.h>
 
@@ -19,9 +19,10 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kKindNames = {"forward", "weights", "inputs"};
 constexpr std::array<std::string_view, 2> kLibraryNames = {"onednn", "blas"};
-constexpr double kClearlyFaster = 0.6;        // of oneDNN's time
-constexpr double kWorthMeasuring = 2e7;       // multiplications; below, the call itself decides
-constexpr int kRepetitions = 4;
+constexpr double kClearlyFaster = 0.6;   // of oneDNN's time
+constexpr double kWorthMeasuring = 2e7;  // multiplications; below, the call itself decides
+constexpr int64_t kMostRows = 16384;     // more say nothing new
+constexpr int kRepetitions = 4, kRounds = 3;
 
 std::string key_of(ProductKind kind, const ProductShape& shape) {
   return fmt::format("{} {}x{}", kKindNames[static_cast<size_t>(kind)], shape.inputs, shape.outputs);
@@ -66,8 +67,8 @@ void multiply(ProductLibrary library, const Operand& a, const Operand& b, float*
   if (m == 0 || n == 0) return;
   if (k == 0) return std::fill(out, out + m * n, 0.0f), void();
   if (library == ProductLibrary::onednn && onednn().sgemm != nullptr) {
-    const auto status = onednn().sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.columns, b.data,
-                                   b.columns, 0.0f, out, n);
+    const auto status = onednn().sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f,
+                                       a.data, a.columns, b.data, b.columns, 0.0f, out, n);
     if (status != dnnl_success) bug(fmt::format("oneDNN refused a product of {} x {} x {}", m, k, n));
     return;
   }
@@ -112,30 +113,40 @@ Products Products::choose(std::span<const ProductShape> shapes) {
   struct Trial {
     ProductKind kind;
     ProductShape shape;
-    double onednn = 0, blas = 0;
+    bool blas;  // still: not yet refuted by a round
+    double onednn = 0, other = 0;
   };
   std::vector<Trial> trials;
-  for (const ProductShape& shape : shapes) {
-    for (const auto kind : {ProductKind::forward, ProductKind::weights, ProductKind::inputs}) trials.push_back({kind, shape});
+  const bool has_onednn = onednn().sgemm != nullptr;
+  for (ProductShape shape : shapes) {
+    shape.rows = std::min(shape.rows, kMostRows);
+    const double size = static_cast<double>(shape.rows) * static_cast<double>(shape.inputs * shape.outputs);
+    for (const auto kind : {ProductKind::forward, ProductKind::weights, ProductKind::inputs}) {
+      trials.push_back({kind, shape, !has_onednn || size >= kWorthMeasuring});
+    }
   }
-  const auto worth = [](const ProductShape& s) {
-    return static_cast<double>(s.rows) * static_cast<double>(s.inputs * s.outputs) >= kWorthMeasuring;
-  };
-  // One library after the other: threads of the one that still wait actively would disturb the other.
-  for (Trial& trial : trials) {
-    if (worth(trial.shape)) trial.onednn = seconds(ProductLibrary::onednn, trial.kind, trial.shape);
-  }
-  for (Trial& trial : trials) {
-    if (worth(trial.shape)) trial.blas = seconds(ProductLibrary::blas, trial.kind, trial.shape);
+  // BLAS must win in every round: what else runs on the machine slows one of the two now and then, and a
+  // choice made by chance would change the bits of the weights.
+  for (int round = 0; round < kRounds && has_onednn; ++round) {
+    // One library after the other: threads of the one that still wait actively would disturb the other.
+    for (Trial& trial : trials) {
+      if (trial.blas) trial.onednn = seconds(ProductLibrary::onednn, trial.kind, trial.shape);
+    }
+    for (Trial& trial : trials) {
+      if (!trial.blas) continue;
+      trial.other = seconds(ProductLibrary::blas, trial.kind, trial.shape);
+      trial.blas = trial.other < kClearlyFaster * trial.onednn;
+    }
   }
   Products products;
   for (const Trial& trial : trials) {
-    const bool blas = onednn().sgemm == nullptr || (worth(trial.shape) && trial.blas < kClearlyFaster * trial.onednn);
-    products.set(trial.kind, trial.shape, blas ? ProductLibrary::blas : ProductLibrary::onednn);
-    const double billions = 2e-9 * static_cast<double>(trial.shape.rows * trial.shape.inputs * trial.shape.outputs);
-    if (trial.onednn > 0) {
-      log_info("product {} of {} rows: oneDNN {:.0f} GFLOP/s, BLAS {:.0f}: {}", key_of(trial.kind, trial.shape),
-               trial.shape.rows, billions / trial.onednn, billions / trial.blas, blas ? "BLAS" : "oneDNN");
+    products.set(trial.kind, trial.shape, trial.blas ? ProductLibrary::blas : ProductLibrary::onednn);
+    const double billions =
+        2e-9 * static_cast<double>(trial.shape.rows * trial.shape.inputs * trial.shape.outputs);
+    if (trial.other > 0) {
+      log_info("product {} of {} rows: oneDNN {:.0f} GFLOP/s, BLAS {:.0f}: {}",
+               key_of(trial.kind, trial.shape), trial.shape.rows, billions / trial.onednn,
+               billions / trial.other, trial.blas ? "BLAS" : "oneDNN");
     }
   }
   return products;
@@ -145,9 +156,11 @@ Result<Products> Products::from_json(const Json& json, std::string_view where) {
   Products products;
   if (!json.is_object()) return Error{Cause::bad_data, fmt::format("{}: 'products' must be a map", where)};
   for (const auto& [key, value] : json.object()) {
-    const auto known = std::find(kLibraryNames.begin(), kLibraryNames.end(), value.is_string() ? value.string() : "");
+    const auto known =
+        std::find(kLibraryNames.begin(), kLibraryNames.end(), value.is_string() ? value.string() : "");
     if (known == kLibraryNames.end()) {
-      return Error{Cause::bad_data, fmt::format("{}: unknown library {} of product '{}'", where, value.dump(), key)};
+      return Error{Cause::bad_data,
+                   fmt::format("{}: unknown library {} of product '{}'", where, value.dump(), key)};
     }
     products.table_[key] = static_cast<ProductLibrary>(known - kLibraryNames.begin());
   }
@@ -156,7 +169,8 @@ Result<Products> Products::from_json(const Json& json, std::string_view where) {
 
 Json Products::to_json() const {
   Json json{Json::Object{}};
-  for (const auto& [key, library] : table_) json[key] = std::string(kLibraryNames[static_cast<size_t>(library)]);
+  for (const auto& [key, library] : table_)
+    json[key] = std::string(kLibraryNames[static_cast<size_t>(library)]);
   return json;
 }
 

@@ -1,4 +1,5 @@
-// Matrix products through the faster of the libraries found: chosen once per training and shape, kept in the checkpoint.
+// Matrix products through the faster of the libraries found: chosen once per training and shape, kept in the
+// checkpoint.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ struct ProductShape {
   int64_t outputs = 0;
 };
 
-// A table from (kind, inputs, outputs) to a library. What is not in it goes through oneDNN. Immutable, any thread.
+// A table from (kind, inputs, outputs) to a library. What is not in it goes through oneDNN. Immutable, any
+// thread.
 class Products {
  public:
   Products() = default;

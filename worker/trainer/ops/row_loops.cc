@@ -29,7 +29,8 @@ GNNFLOW_WIDER void bias_relu_row(float* __restrict z, const float* __restrict bi
     z[c] = value < 0.0f ? 0.0f : value;  // a NaN stays
   }
 }
-GNNFLOW_WIDER void bias_relu_drop_row(float* __restrict z, const float* __restrict bias, const uint16_t* __restrict lanes, uint16_t threshold, float scale,
+GNNFLOW_WIDER void bias_relu_drop_row(float* __restrict z, const float* __restrict bias,
+                                      const uint16_t* __restrict lanes, uint16_t threshold, float scale,
                                       int64_t columns) {
   for (int64_t c = 0; c < columns; ++c) {
     const float value = z[c] + bias[c];
@@ -37,8 +38,8 @@ GNNFLOW_WIDER void bias_relu_drop_row(float* __restrict z, const float* __restri
     z[c] = lanes[c] < threshold ? 0.0f : kept;
   }
 }
-GNNFLOW_WIDER void masked_row(const float* __restrict activated, const float* __restrict gradient, float scale, float* __restrict out, float* __restrict sums,
-                              int64_t columns) {
+GNNFLOW_WIDER void masked_row(const float* __restrict activated, const float* __restrict gradient,
+                              float scale, float* __restrict out, float* __restrict sums, int64_t columns) {
   for (int64_t c = 0; c < columns; ++c) {
     const float value = activated[c] > 0.0f ? gradient[c] * scale : 0.0f;
     out[c] = value;
@@ -55,12 +56,17 @@ GNNFLOW_WIDER void scale_row(float* __restrict row, float factor, int64_t column
 }  // namespace
 
 uint64_t dropout_key(uint64_t seed, int64_t step, int layer) {
-  return KeyChain(PickUse::dropout).with(seed).with(static_cast<uint64_t>(step)).with(static_cast<uint64_t>(layer)).key();
+  return KeyChain(PickUse::dropout)
+      .with(seed)
+      .with(static_cast<uint64_t>(step))
+      .with(static_cast<uint64_t>(layer))
+      .key();
 }
 
 float dropout_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
-void bias_and_activate(float* z, const float* bias, int64_t begin, int64_t end, int64_t columns, const Activation& activation) {
+void bias_and_activate(float* z, const float* bias, int64_t begin, int64_t end, int64_t columns,
+                       const Activation& activation) {
   const Dropout& dropout = activation.dropout;
   if (dropout.probability <= 0) {
     for (int64_t row = begin; row < end; ++row) {
@@ -78,15 +84,16 @@ void bias_and_activate(float* z, const float* bias, int64_t begin, int64_t end, 
   std::vector<uint64_t> words(static_cast<size_t>(draws));
   std::vector<uint16_t> lanes(static_cast<size_t>(draws * kLanes));
   for (int64_t row = begin; row < end; ++row) {
-    const uint64_t key = node_key(dropout.key, static_cast<uint64_t>(dropout.originals[static_cast<size_t>(row)]));
+    const uint64_t key =
+        node_key(dropout.key, static_cast<uint64_t>(dropout.originals[static_cast<size_t>(row)]));
     for (int64_t i = 0; i < draws; ++i) words[static_cast<size_t>(i)] = draw(key, static_cast<uint64_t>(i));
     std::memcpy(lanes.data(), words.data(), words.size() * sizeof(uint64_t));
     bias_relu_drop_row(z + row * columns, bias, lanes.data(), threshold, scale, columns);
   }
 }
 
-void gradient_before_activation(const float* activated, const float* gradient, float scale, float* out, float* sums,
-                                int64_t begin, int64_t end, int64_t columns) {
+void gradient_before_activation(const float* activated, const float* gradient, float scale, float* out,
+                                float* sums, int64_t begin, int64_t end, int64_t columns) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t at = row * columns;
     if (activated != nullptr) {
@@ -97,7 +104,8 @@ void gradient_before_activation(const float* activated, const float* gradient, f
   }
 }
 
-void divide_right_halves(float* pairs, std::span<const int32_t> offsets, int64_t begin, int64_t end, int64_t columns) {
+void divide_right_halves(float* pairs, std::span<const int32_t> offsets, int64_t begin, int64_t end,
+                         int64_t columns) {
   for (int64_t row = begin; row < end; ++row) {
     const int32_t count = offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
     if (count > 1) scale_row(pairs + (2 * row + 1) * columns, 1.0f / static_cast<float>(count), columns);

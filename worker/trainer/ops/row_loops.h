@@ -1,4 +1,5 @@
-// Loops over rows that torch would make in several passes. No torch here; deterministic on any number of threads.
+// Loops over rows that torch would make in several passes. No torch here; deterministic on any number of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +7,8 @@
 
 namespace gnnflow {
 
-// Which columns of which rows are dropped: a function of the key (seed, step, layer), the row's original id and the column.
+// Which columns of which rows are dropped: a function of the key (seed, step, layer), the row's original id
+// and the column.
 struct Dropout {
   double probability = 0;  // 0: none
   uint64_t key = 0;
@@ -22,14 +24,16 @@ struct Activation {
 };
 
 // rows [begin, end) of z [n, columns]: z = drop(relu(z + bias)). REQUIRES: dropout only together with relu.
-void bias_and_activate(float* z, const float* bias, int64_t begin, int64_t end, int64_t columns, const Activation& activation);
+void bias_and_activate(float* z, const float* bias, int64_t begin, int64_t end, int64_t columns,
+                       const Activation& activation);
 
-// rows [begin, end): out = activated > 0 ? gradient * scale : 0, and sums [columns] += out of these rows, in order.
-// `activated` may be null: then out is not written and the gradient itself is summed.
-void gradient_before_activation(const float* activated, const float* gradient, float scale, float* out, float* sums,
-                                int64_t begin, int64_t end, int64_t columns);
+// rows [begin, end): out = activated > 0 ? gradient * scale : 0, and sums [columns] += out of these rows, in
+// order. `activated` may be null: then out is not written and the gradient itself is summed.
+void gradient_before_activation(const float* activated, const float* gradient, float scale, float* out,
+                                float* sums, int64_t begin, int64_t end, int64_t columns);
 
 // rows [begin, end) of pairs [n, 2 * columns]: the right half times 1 / (offsets[i + 1] - offsets[i]).
-void divide_right_halves(float* pairs, std::span<const int32_t> offsets, int64_t begin, int64_t end, int64_t columns);
+void divide_right_halves(float* pairs, std::span<const int32_t> offsets, int64_t begin, int64_t end,
+                         int64_t columns);
 
 }  // namespace gnnflow

@@ -1,0 +1,105 @@
+// Placements: each host gets the files of its parts, and later only what it lacks. The lister is a small script.
+#include <gtest/gtest.h>
+
+#include "common/base/digest.h"
+#include "tests/orchestrator/engine/engine_bench.h"
+
+namespace gnnflow {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+class Placement : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    bench.host().on_start([](const Json& order) {
+      FakeJob job;
+      const std::string value = order.get("spec").get("options").get("value").dump();
+      for (const char* file : {"shared", "part-0/x", "part-1/x"}) job.files["thing/" + std::string(file)] = file + value;
+      return job;
+    });
+    bench.add_host("node1");
+    bench.add_host("node2");
+    bench.add("parts", "make", {{"value", 1}});
+    bench.add("data", "copy", {{"input", "${steps.parts}"}, {"place", Json(Json::Array{"node1", "node2"})}});
+    write_lister("1");
+  }
+  // `worker list FOLDER --part P --json`
+  void write_lister(const std::string& value) {
+    const auto file = [&](const std::string& path) {
+      return R"({"path":")" + path + R"(","bytes":)" + std::to_string(path.size() + value.size()) + R"(,"digest":")" +
+             digest_of(path + value) + "\"}";
+    };
+    const std::string script = "#!/bin/sh\nif [ $4 = 0 ]; then echo '{\"files\":[" + file("shared") + "," + file("part-0/x") +
+                               "]}'\nelse echo '{\"files\":[" + file("shared") + "," + file("part-1/x") + "]}'\nfi\n";
+    bench.worker = bench.folder.file("lister", script);
+    fs::permissions(bench.worker, fs::perms::owner_all);
+  }
+  fs::path data(const std::string& host) {
+    for (const auto& entry : fs::directory_iterator(bench.host(host).root() / "data")) return entry.path();
+    return {};
+  }
+  EngineBench bench;
+};
+
+TEST_F(Placement, SendsEachHostItsPartsAndNothingTwice) {
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(read_file(data("node1") / "part-0/x").value_or(""), "part-0/x1");
+  EXPECT_FALSE(fs::exists(data("node1") / "part-1"));
+  EXPECT_TRUE(fs::exists(data("node2") / "shared"));
+  EXPECT_EQ(bench.last("data").reason, "part 0 is not on node1");
+  const auto sent = bench.host("node1").files_put();
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.observer.lines_with("end 0").back().substr(0, 20), "end 0: nothing to do");
+  EXPECT_EQ(bench.host("node1").files_put(), sent);
+  EXPECT_EQ(bench.host("node1").daemons_started(), 0);
+}
+
+TEST_F(Placement, SendsAgainOnlyTheFileThatWasCut) {
+  ASSERT_EQ(bench.run(), 0);
+  const auto before = bench.host("node2").files_put();
+  ASSERT_TRUE(write_file_atomically(data("node2") / "part-1/x", "cut"));
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("data").reason, "part 1 on node2: file part-1/x has 3 bytes instead of 9");
+  EXPECT_EQ(bench.host("node2").files_put(), before + 1);
+  EXPECT_EQ(read_file(data("node2") / "part-1/x").value_or(""), "part-1/x1");
+}
+
+TEST_F(Placement, WhereThePartitionWasMadeNothingIsCopied) {
+  bench.step("data").options["place"] = Json(Json::Array{"controller", "controller"});
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_FALSE(fs::exists(bench.host().root() / "data"));
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("data").number, 1);
+}
+
+TEST_F(Placement, OfAnotherPartitionIsMadeAnew) {
+  ASSERT_EQ(bench.run(), 0);
+  bench.step("parts").options["value"] = 2;
+  write_lister("2");
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("data").reason, "input parts changed, because value 1 -> 2, part 0 is not on node1");
+}
+
+TEST_F(Placement, FailsWithTheListersWords) {
+  bench.worker = bench.folder.file("lister", "#!/bin/sh\necho 'no such part' >&2\nexit 12\n");
+  fs::permissions(bench.worker, fs::perms::owner_all);
+  EXPECT_NE(bench.run(), 0);
+  EXPECT_EQ(bench.last("data").state, AttemptState::failed);
+  EXPECT_NE(bench.last("data").message.find("no such part"), std::string::npos) << bench.last("data").message;
+}
+
+TEST_F(Placement, DataThatWasFoundDamagedIsComparedAndSentAgain) {
+  bench.add("reader", "make", {{"input", "${steps.data}"}});
+  bool damaged = true;
+  bench.step("reader").options["host"] = "node1";
+  bench.host("node1").on_start([&](const Json&) { return damaged ? fails(Cause::bad_data, "part-0/x: bad") : makes("thing", "r"); });
+  EXPECT_EQ(bench.run(), 12);
+  damaged = false;
+  ASSERT_TRUE(write_file_atomically(data("node1") / "part-0/x", "part-0/X1"));  // the same size
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(read_file(data("node1") / "part-0/x").value_or(""), "part-0/x1");
+}
+
+}  // namespace
+}  // namespace gnnflow
