@@ -228,13 +228,16 @@ const Array& PartitionDir::original_of_new(std::string_view type) const {
 
 Result<Split> PartitionDir::split(std::string_view type, std::string_view scheme) const {
   Split split;
+  const auto range = index_.ranges.find(std::string(type));
+  if (range == index_.ranges.end())
+    return Error{Cause::bad_data, fmt::format("{}: no node type '{}'", folder_.string(), type)};
   const std::pair<std::string_view, Array*> rows[] = {
       {"train", &split.train}, {"val", &split.val}, {"test", &split.test}};
   for (const auto& [name, array] : rows) {
     const auto found = index_.arrays.find(fmt::format("split/{}/{}/{}.npy", type, scheme, name));
     if (found == index_.arrays.end()) continue;
     TRY(*array, Array::open(folder_, found->second));
-    TRY(check_split(*array, ranges(type).count()));
+    TRY(check_split(*array, range->second.count()));
   }
   return split;
 }

@@ -12,7 +12,9 @@ namespace {
 const TransferProgress kNoProgress = [](int64_t) {};
 
 // Where a piece that was made elsewhere is put, below a root.
-fs::path brought_path(const Piece& piece) { return fs::path("data") / (piece.digest + ".whole") / piece.name; }
+fs::path brought_path(const Piece& piece) {
+  return fs::path("data") / (piece.digest + ".whole") / piece.name;
+}
 
 Result<HostFile> host_file(const fs::path& file) {
   std::error_code error;
@@ -68,7 +70,8 @@ Result<std::vector<LocationRow>> Locations::of(const std::string& digest, const 
   return found;
 }
 
-Result<std::optional<std::string>> Locations::on(const std::string& host, const std::string& digest, const std::string& piece) {
+Result<std::optional<std::string>> Locations::on(const std::string& host, const std::string& digest,
+                                                 const std::string& piece) {
   TRY(auto rows, of(digest, piece));
   for (const LocationRow& row : rows) {
     if (row.host == host) return std::optional(row.path);
@@ -79,8 +82,8 @@ Result<std::optional<std::string>> Locations::on(const std::string& host, const 
 std::string Locations::fault(const LocationRow& location) const {
   const auto root = roots_.find(location.host);
   if (root == roots_.end()) return "";
-  // The manifest of a part lies in the partition's folder and names the files from there; where the partition was made,
-  // its own manifest names them all.
+  // The manifest of a part lies in the partition's folder and names the files from there; where the partition
+  // was made, its own manifest names them all.
   const fs::path folder = root->second / location.path;
   std::error_code error;
   fs::path manifest = manifest_of(folder / location.piece);
@@ -95,7 +98,8 @@ std::string Locations::fault(const LocationRow& location) const {
 Result<fs::path> Artifacts::partition_on(const std::string& host, const std::string& digest) {
   TRY(auto rows, store_.locations_of(digest));
   for (const LocationRow& row : rows) {
-    if (row.host == host && row.verified && row.piece.starts_with("part-")) return pool_.root(host) / row.path;
+    if (row.host == host && row.verified && row.piece.starts_with("part-"))
+      return pool_.root(host) / row.path;
   }
   return Error{Cause::bad_state, "no part of partition " + digest + " lies on host " + host};
 }
@@ -107,7 +111,9 @@ void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
   auto& waiting = moving_[{host, piece.digest}];
   waiting.push_back(std::move(then));
   if (waiting.size() > 1) return;
-  const auto end = [this, host, digest = piece.digest](const Result<fs::path>& result) { finish(host, digest, result); };
+  const auto end = [this, host, digest = piece.digest](const Result<fs::path>& result) {
+    finish(host, digest, result);
+  };
 
   const std::string controller(kController);
   auto copies = locations_.of(piece.digest, piece.name);
@@ -116,7 +122,8 @@ void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
   for (const LocationRow& row : *copies) {
     if (pool_.knows(row.host) && (!source || row.host == controller)) source = &row;
   }
-  if (!source) return end(Error{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest});
+  if (!source)
+    return end(Error{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest});
   const auto onward = [this, host, piece, end, controller](Result<fs::path> local) {
     if (!local || host == controller) return end(local);
     send(host, *local, piece, end);
@@ -128,7 +135,8 @@ void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
 void Artifacts::fetch(const std::string& source, const std::string& path, const Piece& piece, Then then) {
   const std::string controller(kController);
   const fs::path to = brought_path(piece);
-  if (auto status = store_.set_location({piece.digest, piece.name, controller, to.string(), false}); !status) {
+  if (auto status = store_.set_location({piece.digest, piece.name, controller, to.string(), false});
+      !status) {
     return then(std::move(status).error());
   }
   const fs::path local = pool_.root(controller) / to;
@@ -148,7 +156,8 @@ void Artifacts::send(const std::string& host, const fs::path& from, const Piece&
   pool_.work<Status>(
       host, [this, from, to](Host& at) { return put_piece(at, from, to, halt_); },
       [this, host, piece, to, then](Status status) {
-        if (!status) return then(std::move(status).error().within("sending " + piece.name + " to host " + host));
+        if (!status)
+          return then(std::move(status).error().within("sending " + piece.name + " to host " + host));
         then(arrived(host, piece, to.string()));
       });
 }
@@ -162,13 +171,15 @@ void Artifacts::finish(const std::string& host, const std::string& digest, const
   for (auto& then : std::exchange(moving_[{host, digest}], {})) then(result);
 }
 
-void Artifacts::bring_local(const std::string& host, const fs::path& from, const std::string& digest, Then then) {
+void Artifacts::bring_local(const std::string& host, const fs::path& from, const std::string& digest,
+                            Then then) {
   if (host == kController) return then(from);
   const fs::path to = fs::path("data") / (digest + ".local");
   pool_.work<Status>(
       host, [this, from, to](Host& at) { return put_local(at, from, to, halt_); },
       [this, host, from, to, then](Status status) {
-        if (!status) return then(std::move(status).error().within("sending " + from.string() + " to host " + host));
+        if (!status)
+          return then(std::move(status).error().within("sending " + from.string() + " to host " + host));
         then(pool_.root(host) / to / from.filename());
       });
 }

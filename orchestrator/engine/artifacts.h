@@ -18,16 +18,20 @@ namespace gnnflow {
 
 std::string part_name(int part);  // "part-3", the piece of a partition
 
-// What the store says, checked on this machine's file system where that needs no asking. The engine's thread only.
+// What the store says, checked on this machine's file system where that needs no asking. The engine's thread
+// only.
 class Locations {
  public:
-  using Roots = std::map<std::string, fs::path, std::less<>>;  // of the hosts whose files this process can see
+  using Roots =
+      std::map<std::string, fs::path, std::less<>>;  // of the hosts whose files this process can see
   Locations(RunStore* store, Roots roots) : store_(store), roots_(std::move(roots)) {}
 
   // Below the host's root; nothing when no verified copy is there.
-  Result<std::optional<std::string>> on(const std::string& host, const std::string& digest, const std::string& piece);
+  Result<std::optional<std::string>> on(const std::string& host, const std::string& digest,
+                                        const std::string& piece);
   Result<std::vector<LocationRow>> of(const std::string& digest, const std::string& piece);
-  // Why a copy that the store knows cannot be used: "file x is gone"; empty: it can, or is on a host that would have to be asked.
+  // Why a copy that the store knows cannot be used: "file x is gone"; empty: it can, or is on a host that
+  // would have to be asked.
   std::string fault(const LocationRow& location) const;
   std::set<std::string> seen() const {  // hosts whose files this machine sees
     std::set<std::string> hosts;

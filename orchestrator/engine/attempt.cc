@@ -10,7 +10,7 @@ namespace {
 
 constexpr Milliseconds kOrderLimit{30'000};
 constexpr Milliseconds kPublishLimit{3'600'000};  // digests and fsync of everything that it made
-constexpr Milliseconds kEndSlack{15'000};         // beyond grace, until a task that was told to end is taken as lost
+constexpr Milliseconds kEndSlack{15'000};  // beyond grace, until a task that was told to end is taken as lost
 
 Message order_for(std::string_view type, const std::string& token) {
   Message order;
@@ -44,7 +44,8 @@ Attempt::Attempt(Workbench& bench, AttemptSetup setup, AttemptOwner& owner)
     if (i < setup.plans.size()) task.plan = std::move(setup.plans[i]);
     task.plan.host = task.row.host;
     task.asked = joined_;
-    task.ended = task.row.state == TaskState::exited || task.row.state == TaskState::killed || task.row.state == TaskState::lost;
+    task.ended = task.row.state == TaskState::exited || task.row.state == TaskState::killed ||
+                 task.row.state == TaskState::lost;
     task.good = task.row.state == TaskState::exited && task.row.code == 0;
     tasks_.push_back(std::move(task));
   }
@@ -134,9 +135,11 @@ void Attempt::stop_task(int index) {
   // An answer that is to come is followed by this; an unknown host is asked when it is back.
   if (task.waiting) return;
   if (!task.answered) return ask(index);
-  bench_.pool.order(task.row.host, order_for("cancel", task.row.token), kOrderLimit, [this, index](Result<Message> answer) {
-    if (!answer && answer.error().cause != Cause::unreachable && !tasks_[index].ended) ask(index);
-  });
+  bench_.pool.order(task.row.host, order_for("cancel", task.row.token), kOrderLimit,
+                    [this, index](Result<Message> answer) {
+                      if (!answer && answer.error().cause != Cause::unreachable && !tasks_[index].ended)
+                        ask(index);
+                    });
 }
 
 // What became of a task: the journal knows.
@@ -174,7 +177,8 @@ void Attempt::event(int index, const Message& event) {
   if (what == "report") {
     report(index, event.head.get("message"), event.body);
   } else if (what == "restarted") {
-    bench_.observer.note(step_->name + ": " + name_of_task(task) + " ended and was started again by its daemon");
+    bench_.observer.note(step_->name + ": " + name_of_task(task) +
+                         " ended and was started again by its daemon");
     bench_.commit(bench_.store.add_event(bench_.run, step_->name, name_of_task(task) + " was started again"));
   } else if (what == "exited" && event.head.text_or("state", "") == "lost") {
     task_lost(index, "its daemon ended and took it along");
@@ -189,13 +193,15 @@ void Attempt::task_ended(int index, int code, int signal, const Json& said) {
   if (task.ended) return;
   task.ended = true;
   task.good = code == 0 && signal == 0;
-  task.cause = cause_named(said.text_or("cause", "")).value_or(signal ? Cause::failed : cause_of_exit_code(code));
+  task.cause =
+      cause_named(said.text_or("cause", "")).value_or(signal ? Cause::failed : cause_of_exit_code(code));
   task.row.state = signal ? TaskState::killed : TaskState::exited;
   task.row.code = code;
   task.row.signal = signal;
   task.row.ended_ms = bench_.clock.unix_milliseconds();
   if (!task.good) {
-    const std::string end = signal ? "killed by signal " + std::to_string(signal) : "exit code " + std::to_string(code);
+    const std::string end =
+        signal ? "killed by signal " + std::to_string(signal) : "exit code " + std::to_string(code);
     const std::string message = said.text_or("message", "");
     task.message = name_of_task(task) + ": " + (message.empty() ? end : message + " (" + end + ")");
     task.tail = task.row.tail = said.text_or("tail", "");
@@ -231,7 +237,8 @@ void Attempt::after_end(int index) {
   if (phase_ == Phase::ending) conclude();
 }
 
-// The task that explains the others' ends: a lost host before all; else the first that did not just miss a peer.
+// The task that explains the others' ends: a lost host before all; else the first that did not just miss a
+// peer.
 AttemptEnd Attempt::first_cause() const {
   if (end_fixed_) return end_;
   const Task* best = nullptr;
@@ -240,7 +247,9 @@ AttemptEnd Attempt::first_cause() const {
     if (task.good) continue;
     if (task.lost) return {AttemptState::lost, Cause::unreachable, task.message, ""};
     const bool late_kill = task.row.signal == 9 && bench_.clock.now() - stopped_at_ > bench_.workflow.grace;
-    if (best && (best->cause != Cause::unreachable || ended_as_told(task.row.code, task.row.signal) || late_kill)) continue;
+    if (best &&
+        (best->cause != Cause::unreachable || ended_as_told(task.row.code, task.row.signal) || late_kill))
+      continue;
     if (!best || task.cause != Cause::unreachable) best = &task;
   }
   if (!best) return end_;
@@ -281,7 +290,7 @@ void Attempt::publish_task(int index) {
 void Attempt::published(int index, Result<Message> answer) {
   if (phase_ != Phase::publishing || published_[index]) return;
   if (!answer) {
-    if (answer.error().cause == Cause::unreachable) return;  // asked again when its host is back
+    if (answer.error().cause == Cause::unreachable) return;      // asked again when its host is back
     const bool lost = answer.error().cause == Cause::not_found;  // its folder went with a daemon's end
     end_fixed_ = true;
     failing({lost ? AttemptState::lost : AttemptState::failed, answer.error().cause,
@@ -319,15 +328,19 @@ void Attempt::clean() {
   for (const Task& task : tasks_) {
     if (!task.asked || !bench_.pool.reached(task.row.host)) continue;
     open_ += 2;
-    bench_.pool.order(task.row.host, order_for("discard", task.row.token), limit, [this](Result<Message>) { cleaned(); });
-    bench_.pool.order(task.row.host, order_for("acknowledge", task.row.token), limit, [this](Result<Message>) { cleaned(); });
+    bench_.pool.order(task.row.host, order_for("discard", task.row.token), limit,
+                      [this](Result<Message>) { cleaned(); });
+    bench_.pool.order(task.row.host, order_for("acknowledge", task.row.token), limit,
+                      [this](Result<Message>) { cleaned(); });
   }
-  if (row_.state == AttemptState::succeeded && !row_.resume_key.empty() && bench_.pool.reached(tasks_.front().row.host)) {
+  if (row_.state == AttemptState::succeeded && !row_.resume_key.empty() &&
+      bench_.pool.reached(tasks_.front().row.host)) {
     ++open_;  // its output holds the last checkpoint
     Message order;
     order.head["type"] = "remove";
     order.head["path"] = "checkpoints/" + row_.step + "/" + row_.resume_key;
-    bench_.pool.order(tasks_.front().row.host, std::move(order), limit, [this](Result<Message>) { cleaned(); });
+    bench_.pool.order(tasks_.front().row.host, std::move(order), limit,
+                      [this](Result<Message>) { cleaned(); });
   }
   // Never from inside the call that ended it: whoever made it may still be walking over attempts.
   bench_.timers.after(Milliseconds(0), [this] { cleaned(); });
@@ -366,7 +379,8 @@ void Attempt::host_back(const std::string& host) {
 void Attempt::host_lost(const std::string& host, const std::string& why) {
   if (phase_ == Phase::publishing) {
     end_fixed_ = true;
-    failing({AttemptState::lost, Cause::unreachable, "host " + host + " was lost while publishing: " + why, ""});
+    failing(
+        {AttemptState::lost, Cause::unreachable, "host " + host + " was lost while publishing: " + why, ""});
     return conclude();
   }
   for (size_t i = 0; i < tasks_.size() && phase_ < Phase::cleaning; ++i) {
@@ -377,7 +391,8 @@ void Attempt::host_lost(const std::string& host, const std::string& why) {
 void Attempt::tick() {
   if (is_service() || step_->timeout.count() == 0 || phase_ == Phase::publishing || ending()) return;
   if (bench_.clock.now() - began_ < step_->timeout) return;
-  fail({AttemptState::failed, Cause::failed, "it ran longer than its timeout of " + format_duration(step_->timeout), ""});
+  fail({AttemptState::failed, Cause::failed,
+        "it ran longer than its timeout of " + format_duration(step_->timeout), ""});
 }
 
 }  // namespace gnnflow

@@ -1,5 +1,5 @@
-// One attempt of a step: its tasks on their hosts, from bringing the inputs to the published pieces. Taking up an attempt of
-// an earlier controller is running the same code again with the same tokens.
+// One attempt of a step: its tasks on their hosts, from bringing the inputs to the published pieces. Taking
+// up an attempt of an earlier controller is running the same code again with the same tokens.
 #pragma once
 
 #include <map>
@@ -24,18 +24,20 @@ struct AttemptEnd {
 class AttemptOwner {
  public:
   virtual ~AttemptOwner() = default;
-  virtual void attempt_failing(Attempt& attempt) = 0;  // the first failure; its other tasks are being cancelled
-  virtual void attempt_spoke(Attempt& attempt) = 0;    // a rank or a server is ready, or has allowed keys
-  virtual void attempt_ended(Attempt& attempt) = 0;    // its end is stored and nothing of it is left on the hosts
+  virtual void attempt_failing(
+      Attempt& attempt) = 0;                         // the first failure; its other tasks are being cancelled
+  virtual void attempt_spoke(Attempt& attempt) = 0;  // a rank or a server is ready, or has allowed keys
+  virtual void attempt_ended(
+      Attempt& attempt) = 0;  // its end is stored and nothing of it is left on the hosts
 };
 
 struct AttemptSetup {
   const StepEntry* step = nullptr;
   const Step* kind = nullptr;
-  AttemptRow row;                // as stored
-  std::vector<TaskPlan> plans;   // empty when it is only to be cancelled
-  std::vector<TaskRow> tasks;    // as stored, with their tokens
-  bool joined = false;           // an earlier controller made it: its tasks may have been started
+  AttemptRow row;               // as stored
+  std::vector<TaskPlan> plans;  // empty when it is only to be cancelled
+  std::vector<TaskRow> tasks;   // as stored, with their tokens
+  bool joined = false;          // an earlier controller made it: its tasks may have been started
 };
 
 // The engine's thread only. Lives until the run has ended: callbacks may still arrive when it is over.
@@ -50,7 +52,7 @@ class Attempt {
   void cancel(Cause cause, std::string why);  // ends as cancelled
 
   void event(int task, const Message& event);
-  void host_closed(const std::string& host);                          // its tasks are unknown until it is back or lost
+  void host_closed(const std::string& host);  // its tasks are unknown until it is back or lost
   void host_back(const std::string& host);
   void host_lost(const std::string& host, const std::string& why);
   void tick();  // its timeout

@@ -31,7 +31,8 @@ void Attempt::report(int index, const Json& head, const std::string& body) {
     allow_.server_allowed(index, head.integer_or("count", 0));
     owner_.attempt_spoke(*this);
   } else if (type == "store_set") {
-    for (Forward& reply : keys_.set(head.text_or("key", ""), body)) forward(reply.task, std::move(reply.message));
+    for (Forward& reply : keys_.set(head.text_or("key", ""), body))
+      forward(reply.task, std::move(reply.message));
   } else if (type == "store_get") {
     auto reply = keys_.get(index, head.integer_or("request", 0), head.text_or("key", ""));
     if (reply) forward(reply->task, std::move(reply->message));
@@ -52,7 +53,8 @@ void Attempt::server_ready(int index, const Json& head) {
 void Attempt::take_metrics(int index, const Json& head) {
   if (index != 0) return;
   for (const auto& [name, value] : head.object()) {
-    if (name != "type" && !value.is_array()) metrics_[name] = value;  // lists belong into the step's own files
+    if (name != "type" && !value.is_array())
+      metrics_[name] = value;  // lists belong into the step's own files
   }
   bench_.commit(bench_.store.set_metrics(row_.id, metrics_));
 }

@@ -60,7 +60,8 @@ void Attempt::prepared(Result<fs::path> result) {
   if (phase_ != Phase::preparing) return;
   if (!result) {
     const bool lost = result.error().cause == Cause::unreachable || result.error().cause == Cause::temporary;
-    return fail({lost ? AttemptState::lost : AttemptState::failed, result.error().cause, result.error().message, ""});
+    return fail(
+        {lost ? AttemptState::lost : AttemptState::failed, result.error().cause, result.error().message, ""});
   }
   if (--open_ == 0) choose_checkpoint();
 }
@@ -187,12 +188,16 @@ int Attempt::threads_of(const Task& task) const {
 }
 
 // Where `${steps.<step>.<output>}` is on the host.
-Result<std::string> Attempt::path_on(const std::string& host, std::string_view step, std::string_view output) const {
+Result<std::string> Attempt::path_on(const std::string& host, std::string_view step,
+                                     std::string_view output) const {
   const StepEntry* from = bench_.workflow.step(step);
   const auto made = bench_.made.find(step);
-  if (!from || made == bench_.made.end()) return Error{Cause::bug, "step " + std::string(step) + " is not made"};
+  if (!from || made == bench_.made.end())
+    return Error{Cause::bug, "step " + std::string(step) + " is not made"};
   const auto place = bench_.kinds.at(from->kind)->output(*from, output);
-  if (!place) return Error{Cause::bad_workflow, "step '" + from->name + "' has no output '" + std::string(output) + "'"};
+  if (!place)
+    return Error{Cause::bad_workflow,
+                 "step '" + from->name + "' has no output '" + std::string(output) + "'"};
   const Piece* piece = made->second.piece(place->piece);
   if (!piece) {
     TRY(auto partition, bench_.artifacts.partition_on(host, made->second.digest));
@@ -223,14 +228,16 @@ Result<Json> Attempt::spec_of(const Task& task) const {
       continue;
     }
     const Piece* piece = made->second.piece(input.piece);
-    if (!piece) return Error{Cause::bad_state, "step " + input.step + " has published no piece " + input.piece};
+    if (!piece)
+      return Error{Cause::bad_state, "step " + input.step + " has published no piece " + input.piece};
     TRY(auto path, bench_.locations.on(host, piece->digest, piece->name));
     if (!path) return Error{Cause::bug, "piece " + piece->name + " was not brought to host " + host};
     inputs[input.name] = (root / *path).string();
   }
   for (const LocalInput& input : task.plan.local_inputs) {
     const auto found = task.local.find(input.name.empty() ? input.to : input.name);
-    if (found == task.local.end()) return Error{Cause::bug, "input " + input.from.string() + " was not brought"};
+    if (found == task.local.end())
+      return Error{Cause::bug, "input " + input.from.string() + " was not brought"};
     if (!input.name.empty()) {
       inputs[input.name] = found->second.string();
       continue;

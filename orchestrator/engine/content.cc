@@ -1,18 +1,19 @@
 // Digests of files and folders of this machine.
 #include "orchestrator/engine/content.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include "common/base/digest.h"
 
 namespace gnnflow {
 namespace {
 
-constexpr int64_t kYoungMilliseconds = 2000;  // a file written this recently may change again within its time stamp
+constexpr int64_t kYoungMilliseconds =
+    2000;  // a file written this recently may change again within its time stamp
 
 struct Stamp {
   std::string text;
@@ -22,7 +23,9 @@ struct Stamp {
 Result<Stamp> read_stamp(const fs::path& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return system_error("reading " + file.string(), errno);
-  const auto time = [](const timespec& t) { return std::to_string(t.tv_sec) + "." + std::to_string(t.tv_nsec); };
+  const auto time = [](const timespec& t) {
+    return std::to_string(t.tv_sec) + "." + std::to_string(t.tv_nsec);
+  };
   return Stamp{std::to_string(info.st_size) + " " + time(info.st_mtim) + " " + time(info.st_ctim) + " " +
                    std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino),
                std::max(info.st_mtim.tv_sec, info.st_ctim.tv_sec) * int64_t{1000}};
@@ -45,7 +48,8 @@ Result<std::string> ContentDigests::of_file(const fs::path& path) {
   TRY(auto digest, digest_of_file(path));
   const bool young = clock_.unix_milliseconds() - stamp.changed_ms < kYoungMilliseconds;
   TRY(auto after, read_stamp(path));
-  if (after.text != stamp.text) return Error{Cause::temporary, path.string() + " changed while it was read: run again"};
+  if (after.text != stamp.text)
+    return Error{Cause::temporary, path.string() + " changed while it was read: run again"};
   if (store_ && !young) TRY(store_->remember_digest(path, stamp.text, digest));
   return digest;
 }
@@ -54,8 +58,8 @@ Result<std::string> ContentDigests::of(const fs::path& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return of_file(path);
   std::vector<fs::path> files;
-  for (auto at = fs::recursive_directory_iterator(path, error); !error && at != fs::recursive_directory_iterator();
-       at.increment(error)) {
+  for (auto at = fs::recursive_directory_iterator(path, error);
+       !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
     if (at->is_regular_file(error)) files.push_back(at->path());
   }
   if (error) return Error{Cause::failed, "reading folder " + path.string() + ": " + error.message()};

@@ -14,9 +14,11 @@ namespace gnnflow {
 // The engine's thread only. `store` may be null: nothing is remembered.
 class ContentDigests {
  public:
-  ContentDigests(RunStore* store, const Clock& clock, const StopSignal* stop) : store_(store), clock_(clock), stop_(stop) {}
+  ContentDigests(RunStore* store, const Clock& clock, const StopSignal* stop)
+      : store_(store), clock_(clock), stop_(stop) {}
 
-  // Of a file its bytes; of a folder the names and bytes of all files below it. `not_found` when there is none.
+  // Of a file its bytes; of a folder the names and bytes of all files below it. `not_found` when there is
+  // none.
   Result<std::string> of(const fs::path& path);
 
  private:

@@ -6,7 +6,9 @@
 namespace gnnflow {
 namespace {
 
-std::string first_input(const StepEntry& step) { return step.references.empty() ? "" : step.references.front().step; }
+std::string first_input(const StepEntry& step) {
+  return step.references.empty() ? "" : step.references.front().step;
+}
 
 }  // namespace
 
@@ -19,7 +21,8 @@ Result<FileDigests> Decider::digests_of(const StepEntry& step) {
   for (const auto& [name, path] : kinds_.at(step.kind)->content(workflow_, step)) {
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return Error{Cause::not_found, "step " + step.name + ": its input " + path.string() + " does not exist"};
+      return Error{Cause::not_found,
+                   "step " + step.name + ": its input " + path.string() + " does not exist"};
     }
     auto digest = digests_.of(path);
     if (!digest) return std::move(digest).error().within("input " + name + " of step " + step.name);
@@ -93,7 +96,9 @@ Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdic
   if (kinds_.at(step.kind)->comes_home()) {
     for (const Piece& piece : result.pieces) {
       TRY(auto home, locations_.on(std::string(kController), piece.digest, piece.name));
-      const bool faulty = home && !locations_.fault({piece.digest, piece.name, std::string(kController), *home, true}).empty();
+      const bool faulty =
+          home &&
+          !locations_.fault({piece.digest, piece.name, std::string(kController), *home, true}).empty();
       if (!home || faulty) verdict.comes_home = true;
     }
   }
@@ -174,11 +179,16 @@ Result<std::string> Decider::why(const StepEntry& step, const Fingerprint& print
     });
   }
   switch (last->state) {
-    case AttemptState::succeeded: return std::string();
-    case AttemptState::failed: return "attempt " + std::to_string(last->number) + " failed";
-    case AttemptState::lost: return "attempt " + std::to_string(last->number) + " was lost";
-    case AttemptState::cancelled: return "attempt " + std::to_string(last->number) + " was cancelled";
-    default: return "attempt " + std::to_string(last->number) + " had not ended";
+    case AttemptState::succeeded:
+      return std::string();
+    case AttemptState::failed:
+      return "attempt " + std::to_string(last->number) + " failed";
+    case AttemptState::lost:
+      return "attempt " + std::to_string(last->number) + " was lost";
+    case AttemptState::cancelled:
+      return "attempt " + std::to_string(last->number) + " was cancelled";
+    default:
+      return "attempt " + std::to_string(last->number) + " had not ended";
   }
 }
 

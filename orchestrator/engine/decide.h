@@ -22,12 +22,12 @@ struct Verdict {
     service,  // up when needed; `made` holds what it counts as
   };
   What what = What::run;
-  std::string reason;          // one sentence
+  std::string reason;  // one sentence
   Fingerprint print;
   std::optional<Made> made;
-  int64_t attempt = 0;         // of a cached result
-  std::string resumed;         // "goes on from epoch 10"; empty: not
-  bool comes_home = false;     // cached, but its copy on the controller is missing
+  int64_t attempt = 0;            // of a cached result
+  std::string resumed;            // "goes on from epoch 10"; empty: not
+  bool comes_home = false;        // cached, but its copy on the controller is missing
   std::vector<LocationRow> gone;  // copies that the store knows and that are not there any more
 };
 
@@ -36,7 +36,8 @@ using MadeSteps = std::map<std::string, Made, std::less<>>;
 // The engine's thread only. Writes nothing but digests of files.
 class Decider {
  public:
-  Decider(const Workflow& workflow, const StepKinds& kinds, RunStore* store, Locations& locations, ContentDigests& digests)
+  Decider(const Workflow& workflow, const StepKinds& kinds, RunStore* store, Locations& locations,
+          ContentDigests& digests)
       : workflow_(workflow), kinds_(kinds), store_(store), locations_(locations), digests_(digests) {}
 
   // REQUIRES: every step that it refers to is in `made`.

@@ -9,7 +9,8 @@ namespace gnnflow {
 
 int run_workflow(EngineSetup setup) { return RunLoop(std::move(setup)).run(); }
 
-Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const StepKinds& kinds, RunStore* store,
+Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const StepKinds& kinds,
+                                               RunStore* store,
                                                const std::vector<std::unique_ptr<Host>>& hosts) {
   Locations locations(store, roots_here(workflow, hosts));
   ContentDigests digests(store, system_clock(), nullptr);
@@ -31,9 +32,15 @@ Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const S
     }
     TRY(auto verdict, decider.decide(step, made));
     switch (verdict.what) {
-      case Verdict::What::cached: entry.decision = "cached"; break;
-      case Verdict::What::service: entry.decision = "service"; break;
-      case Verdict::What::run: entry.decision = verdict.resumed.empty() ? "run" : "resume"; break;
+      case Verdict::What::cached:
+        entry.decision = "cached";
+        break;
+      case Verdict::What::service:
+        entry.decision = "service";
+        break;
+      case Verdict::What::run:
+        entry.decision = verdict.resumed.empty() ? "run" : "resume";
+        break;
     }
     entry.reason = verdict.reason + (verdict.resumed.empty() ? "" : "; " + verdict.resumed);
     if (verdict.made) {

@@ -14,7 +14,8 @@ Json kept(const Json& value, const std::vector<OptionSchema>& schemas) {
   Json::Object result;
   if (!value.is_object()) return value;
   for (const auto& [key, member] : value.object()) {
-    const auto schema = std::find_if(schemas.begin(), schemas.end(), [&](const OptionSchema& s) { return s.key == key; });
+    const auto schema =
+        std::find_if(schemas.begin(), schemas.end(), [&](const OptionSchema& s) { return s.key == key; });
     if (schema == schemas.end() || !schema->in_key || member.is_null()) continue;
     result.emplace(key, schema->members.empty() ? member : kept(member, schema->members));
   }
@@ -43,7 +44,8 @@ std::string shown(const Json& value) {
   return text.size() <= 40 ? text : text.substr(0, 37) + "...";
 }
 
-void compare(const Json& before, const Json& now, const std::string& path, std::vector<std::string>& differences) {
+void compare(const Json& before, const Json& now, const std::string& path,
+             std::vector<std::string>& differences) {
   if (before == now) return;
   if (!before.is_object() || !now.is_object()) {
     differences.push_back(path + " " + shown(before) + " -> " + shown(now));
@@ -64,14 +66,15 @@ void compare_inputs(const Json& before, const Json& now, const StepEntry& step, 
   if (!now.is_object()) return;
   for (const auto& [input, digest] : now.object()) {
     if (before.get(input) == digest) continue;
-    const auto reference = std::find_if(step.references.begin(), step.references.end(), [&, name = input](const auto& r) {
-      return r.option == option_of(name);
-    });
+    const auto reference =
+        std::find_if(step.references.begin(), step.references.end(),
+                     [&, name = input](const auto& r) { return r.option == option_of(name); });
     const std::string from = reference == step.references.end() ? input : reference->step;
     const std::string because = why(from);
     std::string text = before.has(input) ? "input " + from + " changed" : "input " + from + " is new";
     if (!because.empty()) text += ", because " + because;
-    if (std::find(differences.begin(), differences.end(), text) == differences.end()) differences.push_back(text);
+    if (std::find(differences.begin(), differences.end(), text) == differences.end())
+      differences.push_back(text);
   }
 }
 
@@ -79,7 +82,8 @@ void compare_inputs(const Json& before, const Json& now, const StepEntry& step, 
 
 Json options_in_key(const Step& kind, const StepEntry& step) {
   const Json options = kept(step.options, kind.schema().options);
-  auto blanked = fill_step_references(options, [](std::string_view, std::string_view) { return Result<std::string>("${}"); });
+  auto blanked = fill_step_references(
+      options, [](std::string_view, std::string_view) { return Result<std::string>("${}"); });
   return blanked ? *blanked : options;
 }
 

@@ -1,4 +1,5 @@
-// The engine's one queue: whatever happens elsewhere arrives here as a function that the engine's thread calls.
+// The engine's one queue: whatever happens elsewhere arrives here as a function that the engine's thread
+// calls.
 #pragma once
 
 #include <condition_variable>
@@ -11,8 +12,8 @@
 
 namespace gnnflow {
 
-// Any thread posts, the engine's thread takes. It is not bounded: daemons bound what their jobs say, and a full queue would
-// stop the thread that has to empty it.
+// Any thread posts, the engine's thread takes. It is not bounded: daemons bound what their jobs say, and a
+// full queue would stop the thread that has to empty it.
 class Happenings {
  public:
   using Happening = std::function<void()>;

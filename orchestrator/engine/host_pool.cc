@@ -94,7 +94,9 @@ void HostPool::listen(EventSink events, ClosedSink closed) {
 }
 
 fs::path HostPool::root(const std::string& host) const { return entries_.at(host)->host->root(); }
-bool HostPool::reached(const std::string& host) const { return knows(host) && entries_.at(host)->link != nullptr; }
+bool HostPool::reached(const std::string& host) const {
+  return knows(host) && entries_.at(host)->link != nullptr;
+}
 const Json& HostPool::greeting(const std::string& host) const { return entries_.at(host)->greeting; }
 int64_t HostPool::last_seen(const std::string& host) const { return entries_.at(host)->last_seen; }
 
@@ -124,7 +126,8 @@ void HostPool::reach(const std::string& host, std::function<void(Status)> then) 
 Result<std::shared_ptr<DaemonLink>> HostPool::open(Host& host, int generation) {
   TRY(host.start_daemon(greeting_.lease, greeting_.grace, Deadline::after(kStartLimit)));
   auto sink = [this, generation](const std::string& name, Message event) {
-    happenings_.post([this, name, generation, event = std::move(event)] { received(name, generation, event); });
+    happenings_.post(
+        [this, name, generation, event = std::move(event)] { received(name, generation, event); });
   };
   TRY(auto link, DaemonLink::open(host, greeting_, sink, Deadline::after(kConnectLimit)));
   return std::shared_ptr<DaemonLink>(std::move(link));
@@ -164,7 +167,9 @@ void HostPool::drop(const std::string& host, const std::string& why) {
 void HostPool::order(const std::string& host, Message order, Milliseconds limit,
                      std::function<void(Result<Message>)> then) {
   if (!reached(host)) {
-    happenings_.post([host, then] { then(Error{Cause::unreachable, "the daemon of host " + host + " is not connected"}); });
+    happenings_.post([host, then] {
+      then(Error{Cause::unreachable, "the daemon of host " + host + " is not connected"});
+    });
     return;
   }
   auto pending = std::make_shared<Pending>(Pending{host, clock_.now() + limit, false, std::move(then)});
@@ -186,12 +191,14 @@ void HostPool::tick() {
     if (pending->answered || now < pending->until) continue;
     pending->answered = true;
     drop(pending->host, "no answer in time");
-    pending->then(Error{Cause::unreachable, "the daemon of host " + pending->host + " gave no answer in time"});
+    pending->then(
+        Error{Cause::unreachable, "the daemon of host " + pending->host + " gave no answer in time"});
   }
 }
 
 bool HostPool::reaching() const {
-  return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second->reaching; });
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [](const auto& entry) { return entry.second->reaching; });
 }
 
 void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit) {
@@ -210,13 +217,14 @@ void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit
       std::lock_guard lock(farewell->mutex);
       ++farewell->open;
     }
-    entry->thread.call([this, farewell, deadline, generation, link = entry->link, host = entry->host.get()]() mutable {
-      if (!link && host->daemon_alive().value_or(false)) link = open(*host, generation).value_or(nullptr);
-      if (link) say_goodbye(*link, *host, deadline);
-      std::lock_guard lock(farewell->mutex);
-      --farewell->open;
-      farewell->changed.notify_all();
-    });
+    entry->thread.call(
+        [this, farewell, deadline, generation, link = entry->link, host = entry->host.get()]() mutable {
+          if (!link && host->daemon_alive().value_or(false)) link = open(*host, generation).value_or(nullptr);
+          if (link) say_goodbye(*link, *host, deadline);
+          std::lock_guard lock(farewell->mutex);
+          --farewell->open;
+          farewell->changed.notify_all();
+        });
   }
   std::unique_lock lock(farewell->mutex);
   farewell->changed.wait_for(lock, limit + kLook, [&] { return farewell->open == 0; });

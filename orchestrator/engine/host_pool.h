@@ -44,7 +44,8 @@ class HostPool {
   using EventSink = std::function<void(const std::string& host, const Message& event)>;
   using ClosedSink = std::function<void(const std::string& host, const std::string& why)>;
 
-  HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings, const Clock& clock);
+  HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
+           const Clock& clock);
   ~HostPool();
   void listen(EventSink events, ClosedSink closed);
 
@@ -66,15 +67,18 @@ class HostPool {
   void reach(const std::string& host, std::function<void(Status)> then);
   bool reached(const std::string& host) const;
   bool reaching() const;  // any
-  const Json& greeting(const std::string& host) const;  // the daemon's answer to hello; REQUIRES: reached once
-  int64_t last_seen(const std::string& host) const;     // unix milliseconds of the last answer or event; 0: never
+  const Json& greeting(
+      const std::string& host) const;  // the daemon's answer to hello; REQUIRES: reached once
+  int64_t last_seen(
+      const std::string& host) const;  // unix milliseconds of the last answer or event; 0: never
 
   // An answer that does not come before `limit` closes the link.
-  void order(const std::string& host, Message order, Milliseconds limit, std::function<void(Result<Message>)> then);
+  void order(const std::string& host, Message order, Milliseconds limit,
+             std::function<void(Result<Message>)> then);
   void tick();  // ends orders whose time is over
 
-  // Tells every reached daemon that the run is over, all at once, and waits until they have ended; and those of `leftover`
-  // hosts that an earlier controller has left behind.
+  // Tells every reached daemon that the run is over, all at once, and waits until they have ended; and those
+  // of `leftover` hosts that an earlier controller has left behind.
   void goodbye(const std::set<std::string>& leftover, Milliseconds limit);
 
  private:

@@ -62,7 +62,8 @@ std::string first_misfit(const fs::path& folder, const std::vector<HostFile>& fi
     const auto size = fs::file_size(folder / file.path, error);
     if (error) return "file " + file.path + " is gone";
     if (static_cast<int64_t>(size) != file.bytes) {
-      return "file " + file.path + " has " + std::to_string(size) + " bytes instead of " + std::to_string(file.bytes);
+      return "file " + file.path + " has " + std::to_string(size) + " bytes instead of " +
+             std::to_string(file.bytes);
     }
   }
   return "";

@@ -1,4 +1,5 @@
-// The list of files of a piece, kept beside it as `<piece>.manifest.json`: what is copied, and what must still be there.
+// The list of files of a piece, kept beside it as `<piece>.manifest.json`: what is copied, and what must
+// still be there.
 #pragma once
 
 #include <string>

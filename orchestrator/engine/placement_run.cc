@@ -24,7 +24,8 @@ Result<std::vector<HostFile>> list_part(const fs::path& worker, const fs::path& 
 }
 
 // The lists of files that are put beside the parts, so that a later run sees at once what is missing.
-Result<std::vector<HostFile>> write_lists(const fs::path& folder, const std::map<int, std::vector<HostFile>>& parts) {
+Result<std::vector<HostFile>> write_lists(const fs::path& folder,
+                                          const std::map<int, std::vector<HostFile>>& parts) {
   std::vector<HostFile> lists;
   TRY(create_folders(folder));
   for (const auto& [part, files] : parts) {
@@ -93,9 +94,9 @@ void PlacementRun::list(const fs::path& partition) {
     }
     return files;
   };
-  bench_.pool.work<Result<PartFiles>>(std::string(kController), all, [this, partition](Result<PartFiles> files) {
-    listed(partition, std::move(files));
-  });
+  bench_.pool.work<Result<PartFiles>>(
+      std::string(kController), all,
+      [this, partition](Result<PartFiles> files) { listed(partition, std::move(files)); });
 }
 
 void PlacementRun::listed(const fs::path& partition, Result<PartFiles> files) {
@@ -119,7 +120,8 @@ void PlacementRun::send(size_t index, const fs::path& partition) {
   PartFiles mine;
   for (const int part : parts_of(task.host)) {
     mine[part] = files_[part];
-    bench_.commit(bench_.store.set_location({made_.digest, part_name(part), task.host, "data/" + made_.digest, false}));
+    bench_.commit(
+        bench_.store.set_location({made_.digest, part_name(part), task.host, "data/" + made_.digest, false}));
   }
   const auto files = union_of(mine);
   const int64_t total = bytes_of(files);
@@ -146,7 +148,8 @@ void PlacementRun::send(size_t index, const fs::path& partition) {
     };
     TRY(host.put(partition, files, to, tell, halt_));
     TRY(auto manifests, write_lists(lists, mine));
-    return host.put(lists, manifests, to, [](int64_t) {}, halt_);
+    return host.put(
+        lists, manifests, to, [](int64_t) {}, halt_);
   };
   bench_.pool.work<Status>(task.host, transfer, [this, index, to](Status status) {
     if (status) status = sent_and_stored(tasks_[index].host, to);
@@ -170,7 +173,8 @@ void PlacementRun::sent(size_t index, Status status) {
   if (!status && !cancelled_ && end_.state == AttemptState::succeeded) {
     const Error& error = status.error();
     const bool lost = error.cause == Cause::unreachable || error.cause == Cause::temporary;
-    end_ = {lost ? AttemptState::lost : AttemptState::failed, error.cause, "to " + task.host + ": " + error.message, ""};
+    end_ = {lost ? AttemptState::lost : AttemptState::failed, error.cause,
+            "to " + task.host + ": " + error.message, ""};
   }
   if (--open_ == 0) finish();
 }
@@ -185,7 +189,8 @@ void PlacementRun::finish() {
   row_.state = end_.state;
   if (end_.state == AttemptState::succeeded) {
     std::vector<PieceRow> pieces;
-    for (const auto& [part, files] : files_) pieces.push_back({part_name(part), digest_of_files(files), bytes_of(files)});
+    for (const auto& [part, files] : files_)
+      pieces.push_back({part_name(part), digest_of_files(files), bytes_of(files)});
     std::vector<LocationRow> locations;
     bench_.commit(bench_.store.succeed(row_.id, pieces, locations));
     summary_ = std::to_string(files_.size()) + " parts on " + std::to_string(tasks_.size()) + " hosts, " +

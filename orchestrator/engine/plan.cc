@@ -12,7 +12,8 @@ std::vector<int> Plan::take_ready() {
   std::vector<int> ready;
   for (int i = 0; i < size(); ++i) {
     const auto& needs = steps_[i].needs;
-    if (taken_[i] || !std::all_of(needs.begin(), needs.end(), [&](int need) { return done_[need]; })) continue;
+    if (taken_[i] || !std::all_of(needs.begin(), needs.end(), [&](int need) { return done_[need]; }))
+      continue;
     taken_[i] = true;
     ready.push_back(i);
   }

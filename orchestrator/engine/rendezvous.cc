@@ -25,7 +25,8 @@ std::vector<Forward> KeyStore::set(std::string_view key, std::string value) {
 }
 
 std::optional<Forward> KeyStore::get(int task, int64_t request, std::string_view key) {
-  if (const auto found = values_.find(key); found != values_.end()) return reply({task, request}, found->second);
+  if (const auto found = values_.find(key); found != values_.end())
+    return reply({task, request}, found->second);
   waiting_[std::string(key)].push_back({task, request});
   return std::nullopt;
 }

@@ -1,5 +1,5 @@
-// How the ranks of an attempt find each other through the controller: keys are set and waited for, servers are told who may
-// connect, ranks are told where the servers are. Pure: messages in, messages out.
+// How the ranks of an attempt find each other through the controller: keys are set and waited for, servers
+// are told who may connect, ranks are told where the servers are. Pure: messages in, messages out.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ struct ServerAddress {
   std::string key;
 };
 
-// The servers of a service and the keys that they allow. The list only grows while the service is up: a restarted server and a
-// late answer are then told from each other by the count alone.
+// The servers of a service and the keys that they allow. The list only grows while the service is up: a
+// restarted server and a late answer are then told from each other by the count alone.
 class AllowList {
  public:
   explicit AllowList(int servers) : servers_(servers), allowed_(servers, 0) {}

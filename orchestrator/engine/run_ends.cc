@@ -9,8 +9,9 @@ namespace {
 
 // The same again would end the same way.
 bool is_hopeless(Cause cause) {
-  return cause == Cause::bad_usage || cause == Cause::bad_workflow || cause == Cause::bad_data || cause == Cause::no_resources ||
-         cause == Cause::not_found || cause == Cause::bad_state || cause == Cause::bug;
+  return cause == Cause::bad_usage || cause == Cause::bad_workflow || cause == Cause::bad_data ||
+         cause == Cause::no_resources || cause == Cause::not_found || cause == Cause::bad_state ||
+         cause == Cause::bug;
 }
 
 bool is_connection(Cause cause) { return cause == Cause::unreachable || cause == Cause::temporary; }
@@ -23,7 +24,8 @@ void RunLoop::forget_tokens(const Attempt& attempt) {
 
 void RunLoop::attempt_failing(Attempt& attempt) {
   const int index = index_of(attempt.step().name);
-  if (index < 0 || steps_[index].attempt != &attempt || steps_[index].kind->nature() != Nature::service) return;
+  if (index < 0 || steps_[index].attempt != &attempt || steps_[index].kind->nature() != Nature::service)
+    return;
   AttemptEnd cause = attempt.end();
   cause.message = attempt.step().name + ": " + cause.message;
   for (int i = 0; i < plan_.size(); ++i) {
@@ -59,7 +61,8 @@ void RunLoop::attempt_ended(Attempt& attempt) {
 void RunLoop::work_ended(int index, Attempt& attempt) {
   StepRun& step = steps_[index];
   cores_.release(step.entry->name);
-  if (attempt.end().state != AttemptState::succeeded) return ended_badly(index, attempt.end(), attempt.joined());
+  if (attempt.end().state != AttemptState::succeeded)
+    return ended_badly(index, attempt.end(), attempt.joined());
   auto made = bench_.read(decider_.made_by(*step.entry, attempt.row(), made_));
   if (!made) return;
   news(index, "succeeded", "");
@@ -132,13 +135,15 @@ void RunLoop::fail_before_start(int index, const Error& error) {
   step.plans.clear();
   if (!step.old) {
     if (auto row = begin_row(index, {}, none)) {
-      bench_.commit(setup_.store->set_attempt(row->id, AttemptState::failed, name_of(error.cause), error.message));
+      bench_.commit(
+          setup_.store->set_attempt(row->id, AttemptState::failed, name_of(error.cause), error.message));
     }
   }
   fail_step(index, {AttemptState::failed, error.cause, error.message, ""});
 }
 
-// What a placement has brought may be what is damaged: the next run compares it with its digests, and sends it again.
+// What a placement has brought may be what is damaged: the next run compares it with its digests, and sends
+// it again.
 void RunLoop::distrust_inputs(const StepRun& step) {
   for (const auto& [name, made] : made_) {
     const StepEntry* from = workflow_.step(name);

@@ -37,7 +37,8 @@ Locations::Roots roots_here(const Workflow& workflow, const std::vector<std::uni
   Locations::Roots roots;
   for (const auto& host : hosts) {
     const HostEntry* entry = workflow.host(host->name());
-    if (host->name() == kController || (entry && entry->address == "local")) roots[host->name()] = host->root();
+    if (host->name() == kController || (entry && entry->address == "local"))
+      roots[host->name()] = host->root();
   }
   return roots;
 }
@@ -45,9 +46,10 @@ Locations::Roots roots_here(const Workflow& workflow, const std::vector<std::uni
 int exit_code_of(const std::vector<Cause>& failures) {
   if (failures.empty()) return 0;
   const Cause first = failures.front();
-  const bool shared = std::all_of(failures.begin(), failures.end(), [&](Cause cause) { return cause == first; });
-  const bool telling = first == Cause::unreachable || first == Cause::bad_data || first == Cause::no_resources ||
-                       first == Cause::temporary;
+  const bool shared =
+      std::all_of(failures.begin(), failures.end(), [&](Cause cause) { return cause == first; });
+  const bool telling = first == Cause::unreachable || first == Cause::bad_data ||
+                       first == Cause::no_resources || first == Cause::temporary;
   return shared && telling ? exit_code(first) : exit_code(Cause::failed);
 }
 
@@ -59,11 +61,11 @@ RunLoop::RunLoop(EngineSetup setup)
       locations_(setup_.store, roots_here(workflow_, setup_.hosts)),
       digests_(setup_.store, *setup_.clock, setup_.stop),
       pool_(std::move(setup_.hosts),
-            DaemonGreeting{setup_.store->epoch(), setup_.store->store_id(), workflow_.lease, workflow_.grace}, happenings_,
-            *setup_.clock),
+            DaemonGreeting{setup_.store->epoch(), setup_.store->store_id(), workflow_.lease, workflow_.grace},
+            happenings_, *setup_.clock),
       artifacts_(*setup_.store, pool_, locations_, halt_),
-      bench_{workflow_, kinds_,           *setup_.store, pool_,   locations_, artifacts_, cores_, *setup_.observer,
-             *setup_.clock, timers_, made_,         0, {}},
+      bench_{workflow_,        kinds_,        *setup_.store, pool_, locations_, artifacts_, cores_,
+             *setup_.observer, *setup_.clock, timers_,       made_, 0,          {}},
       decider_(workflow_, kinds_, setup_.store, locations_, digests_),
       plan_(plan_steps(workflow_, kinds_)) {
   for (const StepEntry& entry : workflow_.steps) {
@@ -136,9 +138,9 @@ std::optional<Error> RunLoop::survey() {
 
 bool RunLoop::nothing_to_do() const {
   return !strangers_ && std::all_of(steps_.begin(), steps_.end(), [](const StepRun& step) {
-           return !step.unfinished && step.phase == StepRun::Phase::decided && step.verdict.what != Verdict::What::run &&
-                  !step.verdict.comes_home && step.verdict.gone.empty();
-         });
+    return !step.unfinished && step.phase == StepRun::Phase::decided &&
+           step.verdict.what != Verdict::What::run && !step.verdict.comes_home && step.verdict.gone.empty();
+  });
 }
 
 std::vector<RunStepRow> RunLoop::rows() const {
@@ -253,7 +255,8 @@ bool RunLoop::finished() const {
   if (std::any_of(placements_.begin(), placements_.end(), working)) return false;
   if (pool_.reaching()) return false;
   if (!stopping_) return plan_.all_done();
-  return std::none_of(steps_.begin(), steps_.end(), [](const StepRun& step) { return step.phase == StepRun::Phase::homing; });
+  return std::none_of(steps_.begin(), steps_.end(),
+                      [](const StepRun& step) { return step.phase == StepRun::Phase::homing; });
 }
 
 void RunLoop::look_for_stop() {
@@ -270,7 +273,8 @@ void RunLoop::look_for_stop() {
   }
   if (!setup_.stop->raised() || stopped_by_) return;
   stopped_by_ = setup_.stop->cause();
-  const std::string why = *stopped_by_ == Cause::stopped ? "stopped by `gnnflow stop`" : "stopped by a signal";
+  const std::string why =
+      *stopped_by_ == Cause::stopped ? "stopped by `gnnflow stop`" : "stopped by a signal";
   setup_.observer->note(why + "; ending what runs");
   stop_all(why);
 }
@@ -312,8 +316,8 @@ void RunLoop::closed(const std::string& host, const std::string& why) {
   recover(host);
 }
 
-// Its daemon, or a new one that cleans up after it, answers for every job; only when nobody answers for as long as jobs may
-// go on by themselves are they lost without that.
+// Its daemon, or a new one that cleans up after it, answers for every job; only when nobody answers for as
+// long as jobs may go on by themselves are they lost without that.
 void RunLoop::recover(const std::string& host) {
   if (!recovering_.insert(host).second) return;
   pool_.reach(host, [this, host](Status status) {
@@ -328,7 +332,8 @@ void RunLoop::recover(const std::string& host) {
     const Milliseconds silent(setup_.clock->unix_milliseconds() - pool_.last_seen(host));
     if (silent < lost_after()) return timers_.after(kAgain, [this, host] { recover(host); });
     for (size_t i = 0; i < attempts_.size(); ++i) {
-      if (!attempts_[i]->over()) attempts_[i]->host_lost(host, "last seen " + format_duration(silent) + " ago");
+      if (!attempts_[i]->over())
+        attempts_[i]->host_lost(host, "last seen " + format_duration(silent) + " ago");
     }
   });
 }
@@ -337,7 +342,8 @@ void RunLoop::recover(const std::string& host) {
 void RunLoop::greeted(const std::string& host) {
   if (!greeted_.insert(host).second) return;
   const Json& greeting = pool_.greeting(host);
-  cores_.add_machine(std::string(greeting.text_or("boot", host)), static_cast<int>(greeting.integer_or("cores", 1)));
+  cores_.add_machine(std::string(greeting.text_or("boot", host)),
+                     static_cast<int>(greeting.integer_or("cores", 1)));
   const Json& jobs = greeting.get("jobs");
   if (!jobs.is_array()) return;
   for (const Json& job : jobs.array()) {
@@ -360,14 +366,16 @@ std::string RunLoop::summary() const {
     const Piece& piece = made->second.pieces.front();
     auto path = const_cast<Locations&>(locations_).on(std::string(kController), piece.digest, piece.name);
     if (!path || !*path) continue;
-    lines.push_back(step.entry->name + ": " + step.kind->headline(made->second, pool_.root(std::string(kController)) / **path));
+    lines.push_back(step.entry->name + ": " +
+                    step.kind->headline(made->second, pool_.root(std::string(kController)) / **path));
   }
   return join(lines, "\n");
 }
 
 int RunLoop::finish() {
   halt_.raise();
-  // Asking whether an earlier controller's daemon still lives costs nothing on this machine; elsewhere its lease ends it.
+  // Asking whether an earlier controller's daemon still lives costs nothing on this machine; elsewhere its
+  // lease ends it.
   pool_.goodbye(locations_.seen(), workflow_.grace + kGoodbyeSlack);
   int code = exit_code_of(failures_);
   if (stopped_by_) code = exit_code(*stopped_by_);

@@ -21,7 +21,8 @@ namespace gnnflow {
 std::vector<PlanStep> plan_steps(const Workflow& workflow, const StepKinds& kinds);
 // The folders of the hosts whose files this machine sees.
 Locations::Roots roots_here(const Workflow& workflow, const std::vector<std::unique_ptr<Host>>& hosts);
-// `run` and `retry` end with the first cause's code when it is one of those that say what to do, and all failed steps share it.
+// `run` and `retry` end with the first cause's code when it is one of those that say what to do, and all
+// failed steps share it.
 int exit_code_of(const std::vector<Cause>& failures);
 
 class RunLoop : public AttemptOwner {
@@ -42,9 +43,9 @@ class RunLoop : public AttemptOwner {
       reaching,  // the daemons of its hosts
       queued,    // for cores, its service, or the end of an older attempt
       working,
-      homing,    // succeeded; its pieces are copied to the controller
+      homing,  // succeeded; its pieces are copied to the controller
       done,
-      stopped,   // failed, or the run ended before it
+      stopped,  // failed, or the run ended before it
     };
     const StepEntry* entry = nullptr;
     const Step* kind = nullptr;
@@ -58,9 +59,9 @@ class RunLoop : public AttemptOwner {
     Attempt* attempt = nullptr;
     PlacementRun* placement = nullptr;
     Monotonic began;
-    int failures = 0, losses = 0;          // of this run
-    bool stored = false;        // its decision is
-    bool failed = false;        // for good
+    int failures = 0, losses = 0;  // of this run
+    bool stored = false;           // its decision is
+    bool failed = false;           // for good
     bool was_up = false, told_waiting = false;
     std::optional<Error> error;  // why nothing could be decided
   };
@@ -102,8 +103,10 @@ class RunLoop : public AttemptOwner {
   Attempt* make_attempt(int index);
   Attempt* add_attempt(AttemptSetup setup);
   void end_old(Attempt& attempt, const std::string& why);
-  std::vector<TaskRow> task_rows(const StepRun& step, int number, const std::vector<std::string>& hosts) const;
-  std::optional<AttemptRow> begin_row(int index, const std::vector<std::string>& hosts, std::vector<TaskRow>& tasks);
+  std::vector<TaskRow> task_rows(const StepRun& step, int number,
+                                 const std::vector<std::string>& hosts) const;
+  std::optional<AttemptRow> begin_row(int index, const std::vector<std::string>& hosts,
+                                      std::vector<TaskRow>& tasks);
   bool can_join(int index);
   void cancel_old(const AttemptRow& row, std::string why);
   void meet();

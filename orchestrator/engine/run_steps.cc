@@ -121,7 +121,8 @@ void RunLoop::reached(int index, const std::string& host, Status status) {
     return fail_before_start(index, status.error());
   }
   const auto hosts = hosts_of(index);
-  const bool all = std::all_of(hosts.begin(), hosts.end(), [&](const std::string& name) { return pool_.reached(name); });
+  const bool all =
+      std::all_of(hosts.begin(), hosts.end(), [&](const std::string& name) { return pool_.reached(name); });
   if (all) step.phase = StepRun::Phase::queued;
 }
 
@@ -140,14 +141,16 @@ void RunLoop::start_queued() {
     StepRun& step = steps_[i];
     if (step.phase != StepRun::Phase::queued || (step.old && !step.old->over())) continue;
     const auto hosts = hosts_of(i);
-    if (!std::all_of(hosts.begin(), hosts.end(), [&](const std::string& host) { return pool_.reached(host); })) {
+    if (!std::all_of(hosts.begin(), hosts.end(),
+                     [&](const std::string& host) { return pool_.reached(host); })) {
       reach(i);
       continue;
     }
     const Claims claims = claims_of(step);
     if (!step.joined && !cores_.fits(claims)) {
       if (!std::exchange(step.told_waiting, true)) {
-        bench_.commit(setup_.store->add_event(bench_.run, step.entry->name, "waits for cores that " + cores_.blocker(claims) + " uses"));
+        bench_.commit(setup_.store->add_event(bench_.run, step.entry->name,
+                                              "waits for cores that " + cores_.blocker(claims) + " uses"));
       }
       continue;
     }
@@ -171,7 +174,8 @@ void RunLoop::start_attempt(int index) {
 // True when it is up, or on its way up.
 bool RunLoop::ensure_service(int index) {
   const int at = plan_.step(index).service;
-  if (at < 0 || (steps_[index].joined && steps_[index].joined->row().state == AttemptState::publishing)) return true;
+  if (at < 0 || (steps_[index].joined && steps_[index].joined->row().state == AttemptState::publishing))
+    return true;
   StepRun& service = steps_[at];
   if (service.attempt && !service.attempt->over()) return !service.attempt->ending();
   if (service.old && !service.old->over()) return false;
@@ -190,7 +194,8 @@ bool RunLoop::ensure_service(int index) {
   return true;
 }
 
-std::vector<TaskRow> RunLoop::task_rows(const StepRun& step, int number, const std::vector<std::string>& hosts) const {
+std::vector<TaskRow> RunLoop::task_rows(const StepRun& step, int number,
+                                        const std::vector<std::string>& hosts) const {
   std::vector<TaskRow> rows;
   for (size_t i = 0; i < hosts.size(); ++i) {
     TaskRow row;
@@ -205,7 +210,8 @@ std::vector<TaskRow> RunLoop::task_rows(const StepRun& step, int number, const s
 }
 
 // The attempt with its tasks and tokens, stored before anything is done.
-std::optional<AttemptRow> RunLoop::begin_row(int index, const std::vector<std::string>& hosts, std::vector<TaskRow>& tasks) {
+std::optional<AttemptRow> RunLoop::begin_row(int index, const std::vector<std::string>& hosts,
+                                             std::vector<TaskRow>& tasks) {
   StepRun& step = steps_[index];
   const auto number = bench_.read(setup_.store->next_attempt_number(step.entry->name));
   if (!number) return std::nullopt;
@@ -254,7 +260,9 @@ Attempt* RunLoop::add_attempt(AttemptSetup setup) {
 bool RunLoop::can_join(int index) {
   StepRun& step = steps_[index];
   const bool service = step.verdict.what == Verdict::What::service && step.phase == StepRun::Phase::decided;
-  if (!step.unfinished || step.phase != StepRun::Phase::decided || step.verdict.print.key != step.unfinished->key) return false;
+  if (!step.unfinished || step.phase != StepRun::Phase::decided ||
+      step.verdict.print.key != step.unfinished->key)
+    return false;
   if (service ? !plan_.wanted(index) : step.verdict.what != Verdict::What::run) return false;
   auto tasks = bench_.read(setup_.store->tasks_of(step.unfinished->id));
   if (!tasks) return false;
@@ -272,7 +280,8 @@ bool RunLoop::can_join(int index) {
   setup.tasks = std::move(*tasks);
   setup.joined = true;
   step.joined = add_attempt(std::move(setup));
-  const Decision decision = step.unfinished->state == AttemptState::publishing ? Decision::adopted : Decision::attempt;
+  const Decision decision =
+      step.unfinished->state == AttemptState::publishing ? Decision::adopted : Decision::attempt;
   step.reason = "goes on with attempt " + std::to_string(step.unfinished->number) + ", which had not ended";
   set_step(index, decision, step.unfinished->id, step.reason);
   return true;
@@ -283,7 +292,8 @@ void RunLoop::cancel_old(const AttemptRow& row, std::string why) {
   auto tasks = bench_.read(setup_.store->tasks_of(row.id));
   const bool placement = index >= 0 && steps_[index].kind->nature() == Nature::placement;
   if (!tasks || tasks->empty() || placement) {
-    return bench_.commit(setup_.store->set_attempt(row.id, AttemptState::cancelled, name_of(Cause::stopped), why));
+    return bench_.commit(
+        setup_.store->set_attempt(row.id, AttemptState::cancelled, name_of(Cause::stopped), why));
   }
   ghosts_.push_back({});
   ghosts_.back().name = row.step;
@@ -310,7 +320,8 @@ void RunLoop::end_old(Attempt& attempt, const std::string& why) {
   }
 }
 
-// Ranks are told where the servers are when all ranks are ready, all servers are, and all of these allow all of those.
+// Ranks are told where the servers are when all ranks are ready, all servers are, and all of these allow all
+// of those.
 void RunLoop::meet() {
   for (int i = 0; i < plan_.size(); ++i) {
     StepRun& step = steps_[i];
@@ -322,7 +333,9 @@ void RunLoop::meet() {
   for (int i = 0; i < plan_.size(); ++i) {
     StepRun& step = steps_[i];
     const int at = plan_.step(i).service;
-    if (at < 0 || !step.kind->has_ranks() || step.phase != StepRun::Phase::working || !step.attempt || step.attempt->met) continue;
+    if (at < 0 || !step.kind->has_ranks() || step.phase != StepRun::Phase::working || !step.attempt ||
+        step.attempt->met)
+      continue;
     Attempt* service = steps_[at].attempt;
     if (!service || !service->up() || !step.attempt->ranks_ready()) continue;
     if (step.attempt->awaited == 0) step.attempt->awaited = service->allow(step.attempt->rank_keys());
@@ -349,7 +362,8 @@ void RunLoop::start_placement(int index) {
   const Made& partition = made_.at(from);
   auto made = decider_.made_by(*step.entry, {}, made_);
   if (!made || partition.pieces.empty()) {
-    return fail_before_start(index, made ? Error{Cause::bad_state, "step " + from + " has published nothing"} : made.error());
+    return fail_before_start(
+        index, made ? Error{Cause::bad_state, "step " + from + " has published nothing"} : made.error());
   }
   setup.made = std::move(made).value();
   std::vector<std::string> hosts;
@@ -361,11 +375,13 @@ void RunLoop::start_placement(int index) {
   if (step.unfinished) {
     setup.row = *std::exchange(step.unfinished, std::nullopt);
     setup.tasks = bench_.read(setup_.store->tasks_of(setup.row.id)).value_or(std::vector<TaskRow>());
-    const bool same = setup.tasks.size() == hosts.size() &&
-                      std::equal(hosts.begin(), hosts.end(), setup.tasks.begin(),
-                                 [](const std::string& host, const TaskRow& task) { return host == task.host; });
+    const bool same =
+        setup.tasks.size() == hosts.size() &&
+        std::equal(hosts.begin(), hosts.end(), setup.tasks.begin(),
+                   [](const std::string& host, const TaskRow& task) { return host == task.host; });
     if (!same) {
-      bench_.commit(setup_.store->set_attempt(setup.row.id, AttemptState::cancelled, name_of(Cause::stopped), "placed elsewhere"));
+      bench_.commit(setup_.store->set_attempt(setup.row.id, AttemptState::cancelled, name_of(Cause::stopped),
+                                              "placed elsewhere"));
       setup.row.id = 0;
     }
   }
@@ -377,9 +393,9 @@ void RunLoop::start_placement(int index) {
   setup.step = step.entry;
   setup.partition = partition.pieces.front();
   setup.worker = setup_.worker;
-  placements_.push_back(std::make_unique<PlacementRun>(bench_, std::move(setup), halt_, [this, index](PlacementRun& placement) {
-    placement_ended(index, placement);
-  }));
+  placements_.push_back(std::make_unique<PlacementRun>(
+      bench_, std::move(setup), halt_,
+      [this, index](PlacementRun& placement) { placement_ended(index, placement); }));
   step.placement = placements_.back().get();
   step.phase = StepRun::Phase::working;
   step.began = setup_.clock->now();

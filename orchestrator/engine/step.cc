@@ -6,7 +6,8 @@
 namespace gnnflow {
 
 const Piece* Made::piece(std::string_view name) const {
-  const auto found = std::find_if(pieces.begin(), pieces.end(), [&](const Piece& piece) { return piece.name == name; });
+  const auto found =
+      std::find_if(pieces.begin(), pieces.end(), [&](const Piece& piece) { return piece.name == name; });
   return found == pieces.end() ? nullptr : &*found;
 }
 
@@ -26,7 +27,8 @@ std::optional<OutputSchema> Step::output(const StepEntry& step, std::string_view
   const Json& further = step.options.get(kind.outputs_from);
   if (!further.is_object()) return std::nullopt;
   for (const auto& [key, path] : further.object()) {
-    if ((key == name || name.empty()) && path.is_string()) return OutputSchema{key, key, fs::path(path.string()).filename()};
+    if ((key == name || name.empty()) && path.is_string())
+      return OutputSchema{key, key, fs::path(path.string()).filename()};
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
-// What the engine asks of a kind of step: what goes into its key, which tasks it has, where. Kinds decide; the engine acts.
+// What the engine asks of a kind of step: what goes into its key, which tasks it has, where. Kinds decide;
+// the engine acts.
 #pragma once
 
 #include <map>
@@ -44,7 +45,8 @@ struct Scene {
   const Made* made_by(std::string_view name) const;
 };
 
-// An artifact that a task reads: a published piece, or with an empty name the partition that a placement brought.
+// An artifact that a task reads: a published piece, or with an empty name the partition that a placement
+// brought.
 struct TaskInput {
   std::string name;  // in the spec's `inputs`
   std::string step, piece;
@@ -65,13 +67,14 @@ struct ContentPath {
 
 struct TaskPlan {
   std::string host, role, program;  // role: "rank 1", "server 0", ""; program: "worker", "trainer", "exec"
-  // docs/protocol.md, "Tasks", without token, folder, threads, inputs, stage, checkpoints and resume, which the engine adds;
-  // texts may still hold ${steps...}.
+  // docs/protocol.md, "Tasks", without token, folder, threads, inputs, stage, checkpoints and resume, which
+  // the engine adds; texts may still hold ${steps...}.
   Json spec;
   std::vector<TaskInput> inputs;
   std::vector<LocalInput> local_inputs;
   std::vector<std::string> pieces;  // what it publishes
-  // Cores that it claims of its machine: kAllCores (shared evenly with the attempt's other tasks there), none, or a number.
+  // Cores that it claims of its machine: kAllCores (shared evenly with the attempt's other tasks there),
+  // none, or a number.
   int cores = 0;
 };
 constexpr int kAllCores = -1;
@@ -103,7 +106,8 @@ class Step {
   virtual bool has_ranks() const { return false; }
   // Its pieces are copied to the controller when it has succeeded.
   virtual bool comes_home() const { return false; }
-  // One line about the result for a person: "test accuracy 0.8123"; `path` is the first piece on the controller.
+  // One line about the result for a person: "test accuracy 0.8123"; `path` is the first piece on the
+  // controller.
   virtual std::string headline(const Made& made, const fs::path& path) const;
 };
 

@@ -23,7 +23,9 @@ namespace gnnflow {
 class Timers {
  public:
   explicit Timers(const Clock& clock) : clock_(clock) {}
-  void after(Milliseconds length, std::function<void()> call) { waiting_.emplace_back(clock_.now() + length, std::move(call)); }
+  void after(Milliseconds length, std::function<void()> call) {
+    waiting_.emplace_back(clock_.now() + length, std::move(call));
+  }
   void run_due() {
     const auto now = clock_.now();
     std::vector<std::function<void()>> due;

@@ -13,12 +13,15 @@ class CopyStep final : public Step {
     const auto placed = placed_by(workflow, step);
     return placed ? Status() : Status(placed.error());
   }
-  Result<Holders> holders(const Scene& scene) const override { return placed_by(*scene.workflow, *scene.step); }
+  Result<Holders> holders(const Scene& scene) const override {
+    return placed_by(*scene.workflow, *scene.step);
+  }
 
  private:
   static Result<Holders> placed_by(const Workflow& workflow, const StepEntry& step) {
     const StepEntry* partition = referred(workflow, step, "partition");
-    return place_parts(static_cast<int>(partition->options.integer_or("parts", 0)), step.options.get("place"), workflow);
+    return place_parts(static_cast<int>(partition->options.integer_or("parts", 0)), step.options.get("place"),
+                       workflow);
   }
 };
 

@@ -20,13 +20,14 @@ class EvaluateStep final : public Step {
   Result<std::vector<TaskPlan>> tasks(const Scene& scene) const override {
     auto tasks = rank_tasks(scene);
     if (tasks.empty()) return Error{Cause::bad_workflow, "no host holds a part to evaluate on"};
-    for (TaskPlan& task : tasks) task.inputs.push_back({"model", training_of(*scene.workflow, *scene.step)->name, "model"});
+    for (TaskPlan& task : tasks)
+      task.inputs.push_back({"model", training_of(*scene.workflow, *scene.step)->name, "model"});
     tasks.front().pieces = {"score"};
     return tasks;
   }
   std::string headline(const Made& made, const fs::path& path) const override {
-    return fmt::format("{} accuracy {:.4f} ({})", made.result.text_or("split", "test"), made.result.number_or("accuracy", 0),
-                       (path / "metrics.json").string());
+    return fmt::format("{} accuracy {:.4f} ({})", made.result.text_or("split", "test"),
+                       made.result.number_or("accuracy", 0), (path / "metrics.json").string());
   }
 };
 

@@ -17,7 +17,8 @@ class ExecStep final : public Step {
   const KindSchema& schema() const override { return schema_of_kind("exec"); }
   std::vector<ContentPath> content(const Workflow& workflow, const StepEntry& step) const override {
     std::vector<ContentPath> paths;
-    for (const std::string& input : inputs_of(step)) paths.push_back({input, workflow.file.parent_path() / input});
+    for (const std::string& input : inputs_of(step))
+      paths.push_back({input, workflow.file.parent_path() / input});
     return paths;
   }
   Result<std::vector<TaskPlan>> tasks(const Scene& scene) const override {

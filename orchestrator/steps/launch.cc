@@ -12,7 +12,9 @@ class LaunchStep final : public Step {
  public:
   const KindSchema& schema() const override { return schema_of_kind("launch"); }
   Nature nature() const override { return Nature::service; }
-  Status check(const Workflow& workflow, const StepEntry&) const override { return check_data_addresses(workflow); }
+  Status check(const Workflow& workflow, const StepEntry&) const override {
+    return check_data_addresses(workflow);
+  }
   Result<Holders> holders(const Scene& scene) const override {
     const Made* placed = scene.made_by(referred(*scene.workflow, *scene.step, "partition")->name);
     return placed ? placed->holders : Holders();

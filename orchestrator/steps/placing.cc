@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kLoopback = "127.0.0.1";
 
 bool all_local(const Workflow& workflow) {
-  return std::all_of(workflow.hosts.begin(), workflow.hosts.end(), [](const HostEntry& host) { return host.address == "local"; });
+  return std::all_of(workflow.hosts.begin(), workflow.hosts.end(),
+                     [](const HostEntry& host) { return host.address == "local"; });
 }
 
 std::vector<std::string> host_order(const Workflow& workflow) {
@@ -24,8 +25,9 @@ Result<Holders> place_parts(int parts, const Json& place, const Workflow& workfl
   Holders holders;
   if (!place.is_object()) {
     for (int part = 0; part < parts; ++part) {
-      holders[part] = {workflow.hosts.empty() ? std::string(kController)
-                                              : workflow.hosts[static_cast<size_t>(part) % workflow.hosts.size()].name};
+      holders[part] = {workflow.hosts.empty()
+                           ? std::string(kController)
+                           : workflow.hosts[static_cast<size_t>(part) % workflow.hosts.size()].name};
     }
     return holders;
   }
@@ -34,14 +36,16 @@ Result<Holders> place_parts(int parts, const Json& place, const Workflow& workfl
     if (!list.is_array()) continue;
     for (const Json& part : list.array()) {
       if (!part.is_integer() || part.integer() < 0 || part.integer() >= parts) {
-        return Error{Cause::bad_workflow, "'place' gives part " + part.dump() + " to " + host + ", but the partition has parts 0 to " +
+        return Error{Cause::bad_workflow, "'place' gives part " + part.dump() + " to " + host +
+                                              ", but the partition has parts 0 to " +
                                               std::to_string(parts - 1)};
       }
       holders[static_cast<int>(part.integer())].push_back(host);
     }
   }
   for (int part = 0; part < parts; ++part) {
-    if (holders.count(part) == 0) return Error{Cause::bad_workflow, "'place' gives part " + std::to_string(part) + " to no host"};
+    if (holders.count(part) == 0)
+      return Error{Cause::bad_workflow, "'place' gives part " + std::to_string(part) + " to no host"};
   }
   return holders;
 }
@@ -59,7 +63,8 @@ std::vector<RankLayout> lay_out_ranks(const Holders& holders, int per_host, cons
   for (const auto& [part, hosts] : holders) {
     std::vector<RankLayout*> sharing;
     for (RankLayout& rank : ranks) {
-      if (std::find(rank.parts_here.begin(), rank.parts_here.end(), part) != rank.parts_here.end()) sharing.push_back(&rank);
+      if (std::find(rank.parts_here.begin(), rank.parts_here.end(), part) != rank.parts_here.end())
+        sharing.push_back(&rank);
     }
     for (size_t i = 0; i < sharing.size(); ++i) {
       sharing[i]->seeds.push_back({part, static_cast<int>(i), static_cast<int>(sharing.size())});
@@ -99,7 +104,8 @@ Status check_data_addresses(const Workflow& workflow) {
   for (const HostEntry& host : workflow.hosts) {
     if (host.address != "local" || !host.data_address.empty()) continue;
     return Error{Cause::bad_workflow,
-                 "host " + host.name + " is this machine and others are not: give it the `data_address` that they can reach"};
+                 "host " + host.name +
+                     " is this machine and others are not: give it the `data_address` that they can reach"};
   }
   return {};
 }

@@ -11,8 +11,8 @@
 
 namespace gnnflow {
 
-// As `place` says (host -> list of parts), else parts in turn over the hosts in file order; without hosts on the controller.
-// `bad_workflow` when a part has no host, or there is no such part.
+// As `place` says (host -> list of parts), else parts in turn over the hosts in file order; without hosts on
+// the controller. `bad_workflow` when a part has no host, or there is no such part.
 Result<Holders> place_parts(int parts, const Json& place, const Workflow& workflow);
 
 // The nodes of a part that a rank trains on: slice `slice` of `slices`.
@@ -26,8 +26,8 @@ struct RankLayout {
   std::vector<SeedSlice> seeds;
 };
 
-// `per_host` ranks on each host that has a part; hosts in file order, the controller first. Ranks that hold the same part
-// share its nodes.
+// `per_host` ranks on each host that has a part; hosts in file order, the controller first. Ranks that hold
+// the same part share its nodes.
 std::vector<RankLayout> lay_out_ranks(const Holders& holders, int per_host, const Workflow& workflow);
 
 // What the layout adds to a key: no names of hosts.
@@ -36,7 +36,8 @@ Json seeds_json(const std::vector<SeedSlice>& seeds);
 
 // Where the jobs of a host listen and bind. All on this machine: loopback.
 std::string data_address(const Workflow& workflow, const std::string& host);
-// `bad_workflow` when hosts are on several machines and one of this machine has no address that others could reach.
+// `bad_workflow` when hosts are on several machines and one of this machine has no address that others could
+// reach.
 Status check_data_addresses(const Workflow& workflow);
 
 }  // namespace gnnflow

@@ -16,7 +16,8 @@ const StepEntry* launch_of(const Workflow& workflow, const StepEntry& step);
 std::vector<RankLayout> ranks_of(const Scene& scene);
 // {"layout", "partition": what the launch counts as}
 Json ranks_key(const Scene& scene);
-// One task per rank: rank, ranks, parts_here, seeds, address, threads when given, and the partition as an input.
+// One task per rank: rank, ranks, parts_here, seeds, address, threads when given, and the partition as an
+// input.
 std::vector<TaskPlan> rank_tasks(const Scene& scene);
 
 }  // namespace gnnflow

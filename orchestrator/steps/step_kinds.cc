@@ -10,8 +10,8 @@ namespace gnnflow {
 const StepKinds& step_kinds() {
   static const StepKinds kinds = [] {
     StepKinds table;
-    for (const Step* step : {&generate_step(), &import_step(), &partition_step(), &copy_step(), &launch_step(), &train_step(),
-                             &evaluate_step(), &exec_step()}) {
+    for (const Step* step : {&generate_step(), &import_step(), &partition_step(), &copy_step(),
+                             &launch_step(), &train_step(), &evaluate_step(), &exec_step()}) {
       table.emplace(step->schema().kind, step);
     }
     return table;
@@ -21,7 +21,8 @@ const StepKinds& step_kinds() {
 
 const KindSchema& schema_of_kind(std::string_view kind) {
   static const std::vector<KindSchema> schemas = kind_schemas();
-  const auto found = std::find_if(schemas.begin(), schemas.end(), [&](const KindSchema& schema) { return schema.kind == kind; });
+  const auto found = std::find_if(schemas.begin(), schemas.end(),
+                                  [&](const KindSchema& schema) { return schema.kind == kind; });
   if (found == schemas.end()) bug("no schema of kind " + std::string(kind));
   return *found;
 }

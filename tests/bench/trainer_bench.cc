@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/base/json.h"
 #include "common/graph/graph_dir.h"
@@ -221,7 +222,12 @@ Json run() {
 }  // namespace
 }  // namespace gnnflow::bench
 
-int main() {
+// As a daemon starts trainers: OpenMP reads its policy before main.
+int main(int, char** words) {
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    execv("/proc/self/exe", words);
+  }
   gnnflow::keep_freed_memory();
   std::printf("%s\n", gnnflow::bench::run().dump_pretty().c_str());
 }

@@ -13,10 +13,12 @@ TRAINER, SERVER, DAEMON = ("gnnflow-trainer", "train"), ("gnnflow-worker", "serv
 
 
 def weights(place):
-    """Digest of the final weights, from the copy that the controller holds."""
-    files = sorted(place.state().glob("*/controller/**/model/last/*.safetensors"), key=lambda p: p.stat().st_mtime)
-    assert files, "the controller has no trained weights"
-    return hashlib.sha256(files[-1].read_bytes()).hexdigest()
+    """Digests of the files of the final weights, optimiser and all, from the copy that the controller holds."""
+    folders = sorted(place.state().glob("*/controller/**/model/last"), key=lambda p: p.stat().st_mtime)
+    assert folders, "the controller has no trained weights"
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folders[-1].glob("*.safetensors"))}
+    assert found, f"no weights in {folders[-1]}"
+    return found
 
 
 def checkpoints(place):
@@ -42,6 +44,7 @@ def start_and_wait_for_checkpoint(place):
     controller = place.start("run", place.workflow)
     e2e.wait_until("a checkpoint", lambda: controller.poll() is not None or len(checkpoints(place)) >= 2, 90)
     assert controller.poll() is None, place.log()
+    assert any(e2e.socket_folder(root).exists() for root in place.roots()), "the scan looks for sockets in the wrong place"
     return controller
 
 
@@ -53,7 +56,8 @@ def finish_and_compare(place):
     after = dict(place.query("select step, count(*) from attempt where state = 'succeeded' group by step"))
     for step in before:
         assert after[step] == before[step], f"{step} had succeeded and was run again"
-    assert "epoch" in done.output and weights(place) == undisturbed(), "weights differ from an undisturbed run's"
+    assert "epoch" in done.output, f"it does not say from which epoch it goes on:\n{done.output}"
+    assert weights(place) == undisturbed(), f"{weights(place)} differ from an undisturbed run's {undisturbed()}"
     again = place.run("run", place.workflow)
     assert "nothing to do" in again.output, again.output
 

@@ -69,8 +69,7 @@ Status verify_splits(const PartitionDir& partition) {
   }
   for (const auto& [type, scheme] : schemes) {
     TRY(auto whole, partition.split(type, scheme));
-    const auto ranges = partition.index().ranges.find(type);
-    if (ranges != partition.index().ranges.end()) TRY(verify_split(whole, ranges->second.count()));
+    TRY(verify_split(whole, partition.ranges(type).count()));
   }
   return {};
 }

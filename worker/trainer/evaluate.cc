@@ -147,7 +147,6 @@ Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
   int64_t present = 0, largest = 0;
   for (int64_t c = 0; c < classes; ++c) {
     const int64_t* counts = values + 6 + 3 * c;
-    largest = std::max(largest, counts[2]);
     if (counts[1] + counts[2] == 0) continue;
     f1 += 2.0 * static_cast<double>(counts[0]) / static_cast<double>(counts[1] + counts[2]);
     ++present;
@@ -155,8 +154,6 @@ Result<Json> Evaluation::count(std::span<const int32_t> predictions) {
   }
   metrics["majority"] = static_cast<double>(largest) / static_cast<double>(metrics.get("total").integer());
   metrics["macro_f1"] = f1 / static_cast<double>(present);
-  metrics["majority"] =
-      static_cast<double>(largest) / metrics.get("total").number();  // what guessing one class would reach
   metrics["split"] = job_.options.split;
   metrics["how"] = job_.options.how == EvaluateHow::full ? "full" : "sampled";
   metrics["epoch"] = checkpoint_.epoch;

@@ -1,6 +1,7 @@
 // partition.json and the opened directory: owners, digests, what is refused.
 #include "common/graph/partition_dir.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/temp_dir.h"
@@ -56,6 +57,24 @@ TEST(PartitionDirectory, OpensWithoutItsParts) {
   auto split = partition->split("node", "default");
   ASSERT_TRUE(split);
   EXPECT_FALSE(split->train.present());
+}
+
+TEST(PartitionDirectory, NamesWhatIsWrongWithASplit) {
+  TempDir dir;
+  PartitionIndex index = small_index(dir.path());
+  const int64_t nodes = index.ranges.at("node").count();
+  const std::vector<int32_t> ids{0, static_cast<int32_t>(nodes)};
+  for (const std::string type : {"node", "other"}) {
+    const std::string path = "split/" + type + "/default/test.npy";
+    index.arrays[path] = *write_array(dir.path(), path, Dtype::i4, {2}, std::span<const int32_t>(ids));
+  }
+  write(dir.path(), index);
+  auto partition = PartitionDir::open(dir.path());
+  ASSERT_TRUE(partition) << partition.error().message;
+  EXPECT_EQ(partition->split("node", "default").error().message,
+            (dir / "split/node/default/test.npy").string() +
+                fmt::format(": id {} at position 1 is not below {}", nodes, nodes));
+  EXPECT_EQ(partition->split("other", "default").error().cause, Cause::bad_data);
 }
 
 TEST(PartitionDirectory, IndexReadsBackAsWritten) {

@@ -1,7 +1,7 @@
 // Claims of cores.
-#include <gtest/gtest.h>
-
 #include "orchestrator/engine/cores.h"
+
+#include <gtest/gtest.h>
 
 namespace gnnflow {
 namespace {

@@ -1,4 +1,5 @@
-// What engine tests share: scripted kinds of steps, hosts whose daemons live in the test, one store, one call that runs.
+// What engine tests share: scripted kinds of steps, hosts whose daemons live in the test, one store, one call
+// that runs.
 #pragma once
 
 #include <functional>
@@ -19,13 +20,15 @@
 
 namespace gnnflow {
 
-// `copy`: a placement, `place` says part -> host. `make`: one task on `host` that publishes `thing`. `launch`: a service with a server on each of its hosts. `train`: a rank on
-// each, which uses the service, publishes `model` and can be resumed.
+// `copy`: a placement, `place` says part -> host. `make`: one task on `host` that publishes `thing`.
+// `launch`: a service with a server on each of its hosts. `train`: a rank on each, which uses the service,
+// publishes `model` and can be resumed.
 class ScriptedStep final : public Step {
  public:
   explicit ScriptedStep(std::string kind) {
     schema_.kind = std::move(kind);
-    for (const char* key : {"value", "epochs", "input", "servers", "more"}) schema_.options.push_back(option(key));
+    for (const char* key : {"value", "epochs", "input", "servers", "more"})
+      schema_.options.push_back(option(key));
     for (const char* key : {"host", "hosts", "file", "cores", "place"}) {
       schema_.options.push_back(option(key));
       schema_.options.back().in_key = false;
@@ -73,12 +76,14 @@ class ScriptedStep final : public Step {
       TaskPlan task;
       task.host = host;
       task.program = "worker";
-      if (schema_.kind != "make") task.role = (schema_.kind == "launch" ? "server " : "rank ") + std::to_string(tasks.size());
+      if (schema_.kind != "make")
+        task.role = (schema_.kind == "launch" ? "server " : "rank ") + std::to_string(tasks.size());
       task.spec["kind"] = schema_.kind;
       task.spec["step"] = step.name;
       task.spec["options"] = step.options;
       task.spec["options"].object().erase("servers");  // no placement here that it could stand for
-      task.cores = static_cast<int>(step.options.integer_or("cores", schema_.kind == "train" ? kAllCores : 0));
+      task.cores =
+          static_cast<int>(step.options.integer_or("cores", schema_.kind == "train" ? kAllCores : 0));
       if (tasks.empty() && schema_.kind != "launch") task.pieces = {schema_.outputs.front().piece};
       tasks.push_back(std::move(task));
     }
@@ -107,15 +112,16 @@ class LentHost final : public Host {
   }
   Result<bool> daemon_alive() override { return host_.daemon_alive(); }
   Result<MessageLink> connect(Deadline deadline) override { return host_.connect(deadline); }
-  Status put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to, const TransferProgress& progress,
-             const StopSignal& stop) override {
+  Status put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+             const TransferProgress& progress, const StopSignal& stop) override {
     return host_.put(from, files, to, progress, stop);
   }
-  Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to, const TransferProgress& progress,
-             const StopSignal& stop) override {
+  Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+             const TransferProgress& progress, const StopSignal& stop) override {
     return host_.get(from, files, to, progress, stop);
   }
-  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at, bool digests) override {
+  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
+                                  bool digests) override {
     return host_.check(files, at, digests);
   }
   Result<std::string> read(const fs::path& path, int64_t limit) override { return host_.read(path, limit); }
@@ -127,7 +133,8 @@ class LentHost final : public Host {
 class EngineBench {
  public:
   EngineBench() {
-    for (const ScriptedStep* step : {&make_, &copy_, &launch_, &train_}) kinds.emplace(step->schema().kind, step);
+    for (const ScriptedStep* step : {&make_, &copy_, &launch_, &train_})
+      kinds.emplace(step->schema().kind, step);
     workflow.file = folder / "flow.yml";
     workflow.name = "flow";
     workflow.params = Json(Json::Object{});
@@ -193,7 +200,8 @@ class EngineBench {
     std::vector<std::string> lines;
     auto planned = plan_workflow(workflow, kinds, &store(), lend());
     if (!planned) return {planned.error().message};
-    for (const PlannedStep& one : *planned) lines.push_back(one.step + " " + one.decision + ": " + one.reason);
+    for (const PlannedStep& one : *planned)
+      lines.push_back(one.step + " " + one.decision + ": " + one.reason);
     return lines;
   }
 
@@ -251,7 +259,9 @@ class EngineBench {
   void start_job(const std::string& at, const std::string& token) {
     FakeHost& on = host(at);
     ASSERT_TRUE(on.start_daemon({}, {}, Deadline::never()));
-    auto link = DaemonLink::open(on, {store().epoch(), "", {}, {}}, [](const std::string&, Message) {}, Deadline::after(Milliseconds(5000)));
+    auto link = DaemonLink::open(
+        on, {store().epoch(), "", {}, {}}, [](const std::string&, Message) {},
+        Deadline::after(Milliseconds(5000)));
     ASSERT_TRUE(link) << link.error().message;
     Json spec;
     spec["kind"] = "make";

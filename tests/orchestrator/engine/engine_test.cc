@@ -89,7 +89,8 @@ TEST_F(Engine, MakesAgainWhatWasRemovedOrCut) {
   const fs::path thing = bench.host().root() / "outputs/a" / bench.last("a").key / "1/thing";
   ASSERT_TRUE(write_file_atomically(thing / "content", "x"));
   ASSERT_EQ(bench.run(), 0);
-  EXPECT_EQ(bench.last("a").reason, "output thing changed on controller: file content has 1 bytes instead of 2");
+  EXPECT_EQ(bench.last("a").reason,
+            "output thing changed on controller: file content has 1 bytes instead of 2");
   fs::remove_all(bench.host().root() / "outputs/a");
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("a").reason, "output thing removed on controller");
@@ -111,7 +112,8 @@ TEST_F(Engine, AMissingFileIsToldBeforeAnythingRuns) {
   bench.add("a", "make", {{"file", "none.py"}});
   EXPECT_EQ(bench.run(), exit_code(Cause::not_found));
   const std::string place = (bench.folder / "none.py").string();
-  EXPECT_EQ(bench.observer.lines_with("failure"), (Lines{"failure : step a: its input " + place + " does not exist"}));
+  EXPECT_EQ(bench.observer.lines_with("failure"),
+            (Lines{"failure : step a: its input " + place + " does not exist"}));
   EXPECT_EQ(bench.host().daemons_started(), 0);
 }
 
@@ -162,6 +164,20 @@ TEST_F(Engine, ASignalEndsEverythingWithItsCode) {
   EXPECT_EQ(bench.run(), 130);
   EXPECT_EQ(bench.last("slow").state, AttemptState::cancelled);
   EXPECT_FALSE(*bench.host().daemon_alive());
+}
+
+TEST_F(Engine, ARequestToStopIsHeardFromTheStore) {
+  bench.add("slow", "make");
+  special["slow"] = goes_on();
+  bench.per_tick = Milliseconds(200);
+  bool asked = false;
+  bench.on_tick = [&] {
+    if (bench.host().running().empty() || std::exchange(asked, true)) return;
+    ASSERT_TRUE(StoreReader::request_stop(bench.folder / "state", bench.last("slow").run));
+  };
+  EXPECT_EQ(bench.run(), exit_code(Cause::stopped));
+  EXPECT_EQ(bench.last("slow").state, AttemptState::cancelled);
+  EXPECT_EQ(bench.last("slow").message, "stopped by `gnnflow stop`");
 }
 
 TEST_F(Engine, ALostDaemonIsTriedAgainAsOftenAsAllowed) {

@@ -1,7 +1,8 @@
 // The list of files of a piece.
+#include "orchestrator/engine/manifest.h"
+
 #include <gtest/gtest.h>
 
-#include "orchestrator/engine/manifest.h"
 #include "tests/support/temp_dir.h"
 
 namespace gnnflow {

@@ -1,4 +1,5 @@
-// Placements: each host gets the files of its parts, and later only what it lacks. The lister is a small script.
+// Placements: each host gets the files of its parts, and later only what it lacks. The lister is a small
+// script.
 #include <gtest/gtest.h>
 
 #include "common/base/digest.h"
@@ -15,7 +16,8 @@ class Placement : public ::testing::Test {
     bench.host().on_start([](const Json& order) {
       FakeJob job;
       const std::string value = order.get("spec").get("options").get("value").dump();
-      for (const char* file : {"shared", "part-0/x", "part-1/x"}) job.files["thing/" + std::string(file)] = file + value;
+      for (const char* file : {"shared", "part-0/x", "part-1/x"})
+        job.files["thing/" + std::string(file)] = file + value;
       return job;
     });
     bench.add_host("node1");
@@ -27,11 +29,12 @@ class Placement : public ::testing::Test {
   // `worker list FOLDER --part P --json`
   void write_lister(const std::string& value) {
     const auto file = [&](const std::string& path) {
-      return R"({"path":")" + path + R"(","bytes":)" + std::to_string(path.size() + value.size()) + R"(,"digest":")" +
-             digest_of(path + value) + "\"}";
+      return R"({"path":")" + path + R"(","bytes":)" + std::to_string(path.size() + value.size()) +
+             R"(,"digest":")" + digest_of(path + value) + "\"}";
     };
-    const std::string script = "#!/bin/sh\nif [ $4 = 0 ]; then echo '{\"files\":[" + file("shared") + "," + file("part-0/x") +
-                               "]}'\nelse echo '{\"files\":[" + file("shared") + "," + file("part-1/x") + "]}'\nfi\n";
+    const std::string script = "#!/bin/sh\nif [ $4 = 0 ]; then echo '{\"files\":[" + file("shared") + "," +
+                               file("part-0/x") + "]}'\nelse echo '{\"files\":[" + file("shared") + "," +
+                               file("part-1/x") + "]}'\nfi\n";
     bench.worker = bench.folder.file("lister", script);
     fs::permissions(bench.worker, fs::perms::owner_all);
   }
@@ -93,7 +96,8 @@ TEST_F(Placement, DataThatWasFoundDamagedIsComparedAndSentAgain) {
   bench.add("reader", "make", {{"input", "${steps.data}"}});
   bool damaged = true;
   bench.step("reader").options["host"] = "node1";
-  bench.host("node1").on_start([&](const Json&) { return damaged ? fails(Cause::bad_data, "part-0/x: bad") : makes("thing", "r"); });
+  bench.host("node1").on_start(
+      [&](const Json&) { return damaged ? fails(Cause::bad_data, "part-0/x: bad") : makes("thing", "r"); });
   EXPECT_EQ(bench.run(), 12);
   damaged = false;
   ASSERT_TRUE(write_file_atomically(data("node1") / "part-0/x", "part-0/X1"));  // the same size

@@ -1,7 +1,7 @@
 // The plan: which steps are ready, done, wanted.
-#include <gtest/gtest.h>
-
 #include "orchestrator/engine/plan.h"
+
+#include <gtest/gtest.h>
 
 namespace gnnflow {
 namespace {
@@ -10,7 +10,8 @@ using Steps = std::vector<int>;
 
 // graph -> parts -> servers (a service), model and score use it; `other` needs nothing.
 Plan line() {
-  return Plan({{"graph", {}}, {"parts", {0}}, {"servers", {1}}, {"model", {2}, 2}, {"score", {3}, 2}, {"other", {}}});
+  return Plan(
+      {{"graph", {}}, {"parts", {0}}, {"servers", {1}}, {"model", {2}, 2}, {"score", {3}, 2}, {"other", {}}});
 }
 
 TEST(Plan, GivesEachStepOnceWhenItsNeedsAreDone) {

@@ -1,7 +1,7 @@
 // Keys among ranks, keys at servers.
-#include <gtest/gtest.h>
-
 #include "orchestrator/engine/rendezvous.h"
+
+#include <gtest/gtest.h>
 
 namespace gnnflow {
 namespace {

@@ -1,4 +1,5 @@
-// Services and ranks: up for who needs them, keys allowed before addresses are told, and whose end is whose first cause.
+// Services and ranks: up for who needs them, keys allowed before addresses are told, and whose end is whose
+// first cause.
 #include <algorithm>
 
 #include <gtest/gtest.h>
@@ -61,7 +62,8 @@ class Service : public ::testing::Test {
       const fs::path made = bench.host(name).root() / "tmp" / token / "out/model";
       ASSERT_TRUE(create_folders(made / "last"));
       ASSERT_TRUE(write_file_atomically(made / "last/weights", "weights"));
-      bench.host(name).report(token, message_of("result", {{"epochs", bench.step("model").options.integer_or("epochs", 0)}}));
+      bench.host(name).report(
+          token, message_of("result", {{"epochs", bench.step("model").options.integer_or("epochs", 0)}}));
     }
     bench.host(name).finish(token, 0);
   }
@@ -134,7 +136,8 @@ class KilledServer : public Service {
 
 TEST_F(KilledServer, IsTheFirstCauseOfItsUsersFailure) {
   EXPECT_EQ(bench.run(), 1);
-  EXPECT_EQ(bench.observer.lines_with("failure"), (Lines{"failure model: servers: server 1 on node2: killed by signal 9"}));
+  EXPECT_EQ(bench.observer.lines_with("failure"),
+            (Lines{"failure model: servers: server 1 on node2: killed by signal 9"}));
   EXPECT_EQ(bench.last("servers").state, AttemptState::failed);
   EXPECT_TRUE(bench.host("node1").running().empty());
 }
@@ -165,7 +168,8 @@ TEST_F(LostHost, IsTheFirstCauseEvenWhenAnotherRankComplainsFirst) {
   EXPECT_EQ(bench.run(), 6);
   ASSERT_EQ(bench.observer.lines_with("failure").size(), 1u);
   EXPECT_EQ(bench.last("model").state, AttemptState::lost);
-  EXPECT_NE(bench.last("model").message.find("node2 was lost"), std::string::npos) << bench.last("model").message;
+  EXPECT_NE(bench.last("model").message.find("node2 was lost"), std::string::npos)
+      << bench.last("model").message;
 }
 
 TEST_F(LostHost, CostsOneOfTheLostRetries) {
@@ -177,7 +181,8 @@ TEST_F(LostHost, CostsOneOfTheLostRetries) {
 
 class KilledRank : public Service {
   void turn() override {
-    if (running("node1", "model").empty() || running("node2", "model").empty() || std::exchange(killed, true)) return;
+    if (running("node1", "model").empty() || running("node2", "model").empty() || std::exchange(killed, true))
+      return;
     bench.host("node1").finish(running("node1", "model"), 6, 0, "unreachable", "rank 1 is gone");
     bench.host("node2").finish(running("node2", "model"), 0, 9);
   }
@@ -186,7 +191,8 @@ class KilledRank : public Service {
 
 TEST_F(KilledRank, ExplainsTheRankThatMissedIt) {
   EXPECT_EQ(bench.run(), 1);
-  EXPECT_EQ(bench.observer.lines_with("failure"), (Lines{"failure model: rank 1 on node2: killed by signal 9"}));
+  EXPECT_EQ(bench.observer.lines_with("failure"),
+            (Lines{"failure model: rank 1 on node2: killed by signal 9"}));
 }
 
 class Meeting : public Service {
@@ -229,12 +235,14 @@ TEST_F(Service, TrainingGoesOnFromTheNewestCheckpointNotAboveTheWantedEpochs) {
   });
   ASSERT_EQ(bench.run(), 0);
   const fs::path folder = bench.host("node1").root() / "checkpoints/model" / resume_key;
-  const auto first = std::find_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); });
+  const auto first =
+      std::find_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); });
   ASSERT_NE(first, specs.end());
   EXPECT_EQ(first->text_or("resume", ""), (folder / "5").string());
   EXPECT_EQ(first->text_or("checkpoints", ""), folder.string());
   EXPECT_FALSE(fs::exists(folder));  // the output holds the last
-  EXPECT_EQ(std::count_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); }), 1);
+  EXPECT_EQ(std::count_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); }),
+            1);
 }
 
 TEST_F(Service, MoreEpochsGoOnFromTheFinishedModel) {
@@ -244,7 +252,8 @@ TEST_F(Service, MoreEpochsGoOnFromTheFinishedModel) {
   specs.clear();
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.observer.lines_with("note model").back(), "note model: goes on from epoch 10");
-  const auto first = std::find_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); });
+  const auto first =
+      std::find_if(specs.begin(), specs.end(), [](const Json& spec) { return spec.has("resume"); });
   ASSERT_NE(first, specs.end());
   EXPECT_TRUE(fs::exists(fs::path(first->text_or("resume", "")) / "weights"));
 }

@@ -1,7 +1,8 @@
 // Keys: what is in them, what is not, and the sentence that says what changed.
+#include "orchestrator/engine/fingerprint.h"
+
 #include <gtest/gtest.h>
 
-#include "orchestrator/engine/fingerprint.h"
 #include "orchestrator/steps/step_kinds.h"
 
 namespace gnnflow {
@@ -15,7 +16,8 @@ class FingerprintTest : public ::testing::Test {
     graph.options = Json(Json::Object{{"preset", "tiny"}, {"seed", 1}, {"host", "controller"}});
     parts.name = "parts";
     parts.kind = "partition";
-    parts.options = Json(Json::Object{{"graph", "${steps.graph}"}, {"parts", 2}, {"method", "metis"}, {"host", "controller"}});
+    parts.options = Json(
+        Json::Object{{"graph", "${steps.graph}"}, {"parts", 2}, {"method", "metis"}, {"host", "controller"}});
     parts.references = {{"graph", "", "graph"}};
     run.name = "run";
     run.kind = "exec";
@@ -95,7 +97,8 @@ TEST_F(FingerprintTest, SeesFiles) {
 TEST_F(FingerprintTest, ShowsNoMoreThanThreeChanges) {
   const auto before = print(graph);
   for (const char* key : {"nodes", "classes", "features", "average_degree"}) graph.options[key] = 5;
-  EXPECT_EQ(change(graph, before, print(graph)), "average_degree none -> 5, classes none -> 5, features none -> 5, and 1 more");
+  EXPECT_EQ(change(graph, before, print(graph)),
+            "average_degree none -> 5, classes none -> 5, features none -> 5, and 1 more");
 }
 
 TEST_F(FingerprintTest, OfAnUnknownOutputIsRefused) {

@@ -1,7 +1,7 @@
 // Where parts go, which ranks there are, and whose nodes each trains on.
-#include <gtest/gtest.h>
-
 #include "orchestrator/steps/placing.h"
+
+#include <gtest/gtest.h>
 
 namespace gnnflow {
 namespace {
@@ -46,14 +46,16 @@ TEST(RankLayout, HasOneRankForEachHostWithAPart) {
   ASSERT_EQ(ranks.size(), 2u);
   EXPECT_EQ(ranks[0].host, "a");
   EXPECT_EQ(ranks[1].parts_here, (std::vector<int>{0, 2}));
-  EXPECT_EQ(seeds_json(ranks[1].seeds).dump(), R"([{"part":0,"slice":0,"slices":1},{"part":2,"slice":0,"slices":1}])");
+  EXPECT_EQ(seeds_json(ranks[1].seeds).dump(),
+            R"([{"part":0,"slice":0,"slices":1},{"part":2,"slice":0,"slices":1}])");
 }
 
 TEST(RankLayout, CutsAPartsNodesOverTheRanksThatHoldIt) {
   const auto ranks = lay_out_ranks({{0, {"a", "b"}}, {1, {"b"}}}, 2, hosts({"a", "b"}));
   ASSERT_EQ(ranks.size(), 4u);
   EXPECT_EQ(seeds_json(ranks[0].seeds).dump(), R"([{"part":0,"slice":0,"slices":4}])");
-  EXPECT_EQ(seeds_json(ranks[3].seeds).dump(), R"([{"part":0,"slice":3,"slices":4},{"part":1,"slice":1,"slices":2}])");
+  EXPECT_EQ(seeds_json(ranks[3].seeds).dump(),
+            R"([{"part":0,"slice":3,"slices":4},{"part":1,"slice":1,"slices":2}])");
 }
 
 TEST(RankLayout, OfTheSameShapeHasTheSameKeyOnOtherHosts) {

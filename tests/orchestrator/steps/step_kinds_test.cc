@@ -1,7 +1,8 @@
 // What each kind of step asks of the engine, from a workflow file to the specs of its tasks.
+#include "orchestrator/steps/step_kinds.h"
+
 #include <gtest/gtest.h>
 
-#include "orchestrator/steps/step_kinds.h"
 #include "orchestrator/workflow/workflow.h"
 #include "tests/support/temp_dir.h"
 
@@ -68,7 +69,8 @@ class StepKindsTest : public ::testing::Test {
 };
 
 TEST_F(StepKindsTest, EverySchemaHasItsKind) {
-  for (const KindSchema& schema : kind_schemas()) EXPECT_EQ(step_kinds().count(schema.kind), 1u) << schema.kind;
+  for (const KindSchema& schema : kind_schemas())
+    EXPECT_EQ(step_kinds().count(schema.kind), 1u) << schema.kind;
 }
 
 TEST_F(StepKindsTest, GenerateRunsOnItsHostAndMakesAGraph) {
@@ -94,7 +96,8 @@ TEST_F(StepKindsTest, ImportReadsASourceBesideTheWorkflowThatCountsByContent) {
 TEST_F(StepKindsTest, PartitionReadsTheGraphAsAPath) {
   const auto task = tasks("parts").at(0);
   ASSERT_EQ(task.inputs.size(), 1u);
-  EXPECT_EQ(task.inputs[0].name + " " + task.inputs[0].step + " " + task.inputs[0].piece, "graph graph graph");
+  EXPECT_EQ(task.inputs[0].name + " " + task.inputs[0].step + " " + task.inputs[0].piece,
+            "graph graph graph");
   EXPECT_FALSE(task.spec.get("options").has("graph"));
   EXPECT_EQ(task.pieces, std::vector<std::string>{"partition"});
 }
@@ -111,8 +114,9 @@ TEST_F(StepKindsTest, LaunchHasServersOnTheHostsOfTheirParts) {
   EXPECT_EQ(servers[2].host, "node2");
   EXPECT_EQ(servers[2].role, "server 2");
   EXPECT_EQ(servers[2].cores, 0);
-  EXPECT_EQ(servers[2].spec.dump(),
-            R"({"address":"127.0.0.1","kind":"serve","options":{},"part":1,"restart_window_ms":600000,"restarts":1,"threads":2})");
+  EXPECT_EQ(
+      servers[2].spec.dump(),
+      R"({"address":"127.0.0.1","kind":"serve","options":{},"part":1,"restart_window_ms":600000,"restarts":1,"threads":2})");
   EXPECT_EQ(servers[2].inputs[0].step, "data");
 }
 
