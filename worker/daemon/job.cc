@@ -44,7 +44,8 @@ Status spawn_shim(const HostFolder& host, Job& job, std::function<void()> wake) 
                   "--parent",
                   std::to_string(::getpid())};
   options.environment["GNNFLOW_TOKEN"] = token;
-  // Trainers share cores with their loaders and with graph servers: who waits for others must not keep a core busy.
+  // Trainers share cores with their loaders and with graph servers: who waits for others must not keep a core
+  // busy.
   if (job.record.program == "trainer") options.environment["OMP_WAIT_POLICY"] = "passive";
   options.working_folder = host.job(token);
   options.output = host.log(token);
