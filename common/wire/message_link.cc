@@ -70,7 +70,8 @@ MessageLink::~MessageLink() = default;
 
 Result<MessageLink> MessageLink::connect_unix(const fs::path& path) {
   TRY(UnixAddress address, unix_address(path));
-  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // A daemon that stands still lets its backlog fill up: to wait for a place in it would be for ever.
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return system_error("making a socket", errno);
   if (::connect(socket.get(), address.get(), sizeof address.value) != 0) {
     return unreachable(fmt::format("connecting to {}: {}", path.string(), strerrordesc_np(errno)));

@@ -55,20 +55,27 @@ Result<Host*> find_host(const std::vector<std::unique_ptr<Host>>& hosts, const s
                fmt::format("host '{}', where the log lies, is no longer in the workflow file", name)};
 }
 
+// What ran on the controller lies in the state's folder: its log is shown also when the file has errors now.
+Result<Workflow> workflow_for(const StatePlace& place, const TaskRow& task) {
+  if (task.host == kController) return Workflow();
+  if (place.file.empty()) {
+    return Error{Cause::bad_usage,
+                 fmt::format("the log lies on host '{}', which the workflow file describes: give it too, "
+                             "`gnnflow logs FILE STEP --state DIR`",
+                             task.host)};
+  }
+  return load_workflow(place.file, {{}, kind_schemas()});
+}
+
 }  // namespace
 
 Result<int> logs_command(const CommandLine& line, const Console& console) {
   TRY(StatePlace place, find_state(line, console));
-  if (place.file.empty()) {
-    return Error{Cause::bad_usage,
-                 "logs lie on the hosts that the workflow file names: give it too, `gnnflow logs FILE STEP "
-                 "--state DIR`"};
-  }
   TRY(StoreReader reader, StoreReader::open(place.folder));
   TRY(RunStatus status, reader.status(line.run > 0 ? std::optional<int64_t>(line.run) : std::nullopt));
   TRY(const StepStatus* step, find_step(status, line.step));
   TRY(const TaskRow* task, find_task(*step, line.task));
-  TRY(Workflow workflow, load_workflow(place.file, {{}, kind_schemas()}));
+  TRY(Workflow workflow, workflow_for(place, *task));
   TRY(std::string store_id, reader.store_id());
   TRY(auto hosts, make_hosts(workflow, place.folder, store_id));
   TRY(Host * host, find_host(hosts, task->host));

@@ -9,6 +9,7 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kOrderLimit{30'000};
+constexpr Milliseconds kAgain{200};
 constexpr Milliseconds kPublishLimit{3'600'000};  // digests and fsync of everything that it made
 constexpr Milliseconds kEndSlack{15'000};  // beyond grace, until a task that was told to end is taken as lost
 
@@ -142,6 +143,23 @@ void Attempt::stop_task(int index) {
                     });
 }
 
+// An order found no connection. When its host is back this is done again; in case that was so already, after
+// a while.
+void Attempt::again(int index) {
+  bench_.timers.after(kAgain, [this, index] {
+    if (bench_.pool.reached(tasks_[index].row.host)) take_up(index);
+  });
+}
+
+// Goes on with what waits for an answer of the task's daemon.
+void Attempt::take_up(int index) {
+  Task& task = tasks_[index];
+  if (phase_ == Phase::publishing && !published_[index] && !task.plan.pieces.empty()) publish_task(index);
+  if (task.ended || !task.asked || task.answered || task.waiting) return;
+  if (phase_ == Phase::running) start(index);  // put if absent: its answer says what became of it
+  if (phase_ == Phase::ending) ask(index);
+}
+
 // What became of a task: the journal knows.
 void Attempt::ask(int index) {
   tasks_[index].waiting = true;
@@ -154,8 +172,8 @@ void Attempt::ask_answered(int index, Result<Message> answer) {
   task.waiting = false;
   if (task.ended) return;
   if (!answer) {
-    if (answer.error().cause != Cause::unreachable) task_lost(index, answer.error().message);
-    return;  // else it is asked again when its host is back
+    if (answer.error().cause == Cause::unreachable) return again(index);
+    return task_lost(index, answer.error().message);
   }
   const std::string state = answer->head.text_or("state", "");
   task.answered = true;
@@ -290,7 +308,7 @@ void Attempt::publish_task(int index) {
 void Attempt::published(int index, Result<Message> answer) {
   if (phase_ != Phase::publishing || published_[index]) return;
   if (!answer) {
-    if (answer.error().cause == Cause::unreachable) return;      // asked again when its host is back
+    if (answer.error().cause == Cause::unreachable) return again(index);
     const bool lost = answer.error().cause == Cause::not_found;  // its folder went with a daemon's end
     end_fixed_ = true;
     failing({lost ? AttemptState::lost : AttemptState::failed, answer.error().cause,
@@ -366,25 +384,23 @@ void Attempt::host_closed(const std::string& host) {
 
 void Attempt::host_back(const std::string& host) {
   for (size_t i = 0; i < tasks_.size(); ++i) {
-    Task& task = tasks_[i];
-    const int index = static_cast<int>(i);
-    if (task.row.host != host) continue;
-    if (phase_ == Phase::publishing && !published_[i] && !task.plan.pieces.empty()) publish_task(index);
-    if (task.ended || !task.asked || task.answered || task.waiting) continue;
-    if (phase_ == Phase::running) start(index);  // put if absent: its answer says what became of it
-    if (phase_ == Phase::ending) ask(index);
+    if (tasks_[i].row.host == host) take_up(static_cast<int>(i));
   }
 }
 
 void Attempt::host_lost(const std::string& host, const std::string& why) {
+  const auto holds_unpublished = [&](const Task& task) {
+    return task.row.host == host && !task.plan.pieces.empty() && !published_[&task - tasks_.data()];
+  };
   if (phase_ == Phase::publishing) {
+    if (std::none_of(tasks_.begin(), tasks_.end(), holds_unpublished)) return;
     end_fixed_ = true;
     failing(
         {AttemptState::lost, Cause::unreachable, "host " + host + " was lost while publishing: " + why, ""});
     return conclude();
   }
   for (size_t i = 0; i < tasks_.size() && phase_ < Phase::cleaning; ++i) {
-    if (tasks_[i].row.host == host && tasks_[i].asked) task_lost(static_cast<int>(i), why);
+    if (tasks_[i].row.host == host) task_lost(static_cast<int>(i), why);
   }
 }
 

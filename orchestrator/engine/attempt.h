@@ -114,6 +114,8 @@ class Attempt {
   void forward(int index, Message message);
 
   // attempt.cc
+  void again(int index);
+  void take_up(int index);
   void ask(int index);
   void ask_answered(int index, Result<Message> answer);
   void task_ended(int index, int code, int signal, const Json& said);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Milliseconds kStartLimit{30'000};
 constexpr Milliseconds kAskLimit{30'000};
+constexpr Milliseconds kAskAgain{500};
 
 // Which published pieces a step reads: what it refers to.
 std::vector<Piece> pieces_read(const Workbench& bench, const StepEntry& step) {
@@ -75,6 +76,11 @@ void Attempt::choose_checkpoint() {
   order.head["resume_key"] = row_.resume_key;
   bench_.pool.order(tasks_.front().row.host, std::move(order), kAskLimit, [this](Result<Message> answer) {
     if (phase_ != Phase::preparing) return;
+    if (!answer && answer.error().cause == Cause::unreachable) {
+      return bench_.timers.after(kAskAgain, [this] {
+        if (phase_ == Phase::preparing) choose_checkpoint();
+      });
+    }
     resume_from(answer ? answer->head.get("checkpoints") : Json());
   });
 }
@@ -153,7 +159,7 @@ void Attempt::start_answered(int index, Result<Message> answer) {
   task.waiting = false;
   if (task.ended || phase_ >= Phase::cleaning) return;
   if (!answer) {
-    if (answer.error().cause == Cause::unreachable) return;  // started again when its host is back
+    if (answer.error().cause == Cause::unreachable) return again(index);
     Json said;
     said["cause"] = name_of(answer.error().cause);
     said["message"] = "could not be started: " + answer.error().message;

@@ -199,6 +199,8 @@ int RunLoop::run_nothing() {
   for (int i = 0; i < plan_.size(); ++i) {
     if (steps_[i].verdict.what == Verdict::What::cached) news(i, "cached", steps_[i].verdict.reason);
   }
+  // A controller that died after the last step may have left its daemons; looking at their locks asks nobody.
+  pool_.goodbye(locations_.seen(), workflow_.grace + kGoodbyeSlack);
   setup_.observer->run_ended(0, row.summary);
   return 0;
 }
@@ -322,28 +324,28 @@ void RunLoop::recover(const std::string& host) {
   if (!recovering_.insert(host).second) return;
   pool_.reach(host, [this, host](Status status) {
     recovering_.erase(host);
-    if (status) {
-      greeted(host);
-      for (size_t i = 0; i < attempts_.size(); ++i) {
-        if (!attempts_[i]->over()) attempts_[i]->host_back(host);
-      }
-      return;
-    }
-    const Milliseconds silent(setup_.clock->unix_milliseconds() - pool_.last_seen(host));
-    if (silent < lost_after()) return timers_.after(kAgain, [this, host] { recover(host); });
+    if (status) return greeted(host);
+    const int64_t seen = pool_.last_seen(host);
+    const Milliseconds silent(setup_.clock->unix_milliseconds() - seen);
+    if (seen != 0 && silent < lost_after()) return timers_.after(kAgain, [this, host] { recover(host); });
+    const std::string why =
+        seen == 0 ? status.error().message : "last seen " + format_duration(silent) + " ago";
     for (size_t i = 0; i < attempts_.size(); ++i) {
-      if (!attempts_[i]->over())
-        attempts_[i]->host_lost(host, "last seen " + format_duration(silent) + " ago");
+      if (!attempts_[i]->over()) attempts_[i]->host_lost(host, why);
     }
   });
 }
 
-// What the host has of this store and nobody here knows is ended.
+// After hello: attempts ask for what they missed, and what the host has of this store and nobody here knows
+// is ended.
 void RunLoop::greeted(const std::string& host) {
   if (!greeted_.insert(host).second) return;
   const Json& greeting = pool_.greeting(host);
   cores_.add_machine(std::string(greeting.text_or("boot", host)),
                      static_cast<int>(greeting.integer_or("cores", 1)));
+  for (size_t i = 0; i < attempts_.size(); ++i) {
+    if (!attempts_[i]->over()) attempts_[i]->host_back(host);
+  }
   const Json& jobs = greeting.get("jobs");
   if (!jobs.is_array()) return;
   for (const Json& job : jobs.array()) {

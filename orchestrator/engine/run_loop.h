@@ -100,6 +100,7 @@ class RunLoop : public AttemptOwner {
   Claims claims_of(const StepRun& step) const;
   void start_attempt(int index);
   bool ensure_service(int index);
+  bool still_ending(const StepRun& step) const;
   Attempt* make_attempt(int index);
   Attempt* add_attempt(AttemptSetup setup);
   void end_old(Attempt& attempt, const std::string& why);

@@ -139,7 +139,7 @@ Claims RunLoop::claims_of(const StepRun& step) const {
 void RunLoop::start_queued() {
   for (int i = 0; i < plan_.size(); ++i) {
     StepRun& step = steps_[i];
-    if (step.phase != StepRun::Phase::queued || (step.old && !step.old->over())) continue;
+    if (step.phase != StepRun::Phase::queued || still_ending(step)) continue;
     const auto hosts = hosts_of(i);
     if (!std::all_of(hosts.begin(), hosts.end(),
                      [&](const std::string& host) { return pool_.reached(host); })) {
@@ -171,6 +171,11 @@ void RunLoop::start_attempt(int index) {
   attempt->begin();
 }
 
+// An older attempt of the step has to end before a new one may begin.
+bool RunLoop::still_ending(const StepRun& step) const {
+  return (step.old && !step.old->over()) || (step.joined && step.joined->ending());
+}
+
 // True when it is up, or on its way up.
 bool RunLoop::ensure_service(int index) {
   const int at = plan_.step(index).service;
@@ -178,7 +183,7 @@ bool RunLoop::ensure_service(int index) {
     return true;
   StepRun& service = steps_[at];
   if (service.attempt && !service.attempt->over()) return !service.attempt->ending();
-  if (service.old && !service.old->over()) return false;
+  if (still_ending(service)) return false;
   auto plans = service.kind->tasks(scene(service));
   if (!plans) {
     fail_before_start(index, plans.error());
@@ -337,7 +342,11 @@ void RunLoop::meet() {
         step.attempt->met)
       continue;
     Attempt* service = steps_[at].attempt;
-    if (!service || !service->up() || !step.attempt->ranks_ready()) continue;
+    if (!step.attempt->ranks_ready()) continue;
+    if (!service) {  // it ended before its user could be told so
+      step.attempt->fail({AttemptState::lost, Cause::unreachable, plan_.step(at).name + " went down", ""});
+    }
+    if (!service || !service->up()) continue;
     if (step.attempt->awaited == 0) step.attempt->awaited = service->allow(step.attempt->rank_keys());
     if (!service->all_allowed(step.attempt->awaited)) continue;
     step.attempt->met = true;

@@ -232,7 +232,7 @@ Row sample_option() {
           option("fanout", OptionType::list,
                  "neighbours drawn per node, layer nearest the input first; -1: all. Needed by sage")
               .of(OptionType::integer)
-              .within(-1, 10000),
+              .within(-1, 1024),
           option("batch", OptionType::integer,
                  "training nodes per step and rank (with `seeds: global`: over all ranks)")
               .within(1, 1 << 24)

@@ -38,7 +38,7 @@ Status write_all(int to, std::string_view bytes, Milliseconds patience) {
 Result<bool> move_some(int from, int to, Milliseconds patience) {
   char buffer[kBytes];
   ssize_t got = ::read(from, buffer, sizeof buffer);
-  if (got < 0 && errno == EINTR) return true;
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
   if (got < 0) return system_error("relay: reading", errno);
   TRY(write_all(to, {buffer, static_cast<size_t>(got)}, patience));
   return got > 0;

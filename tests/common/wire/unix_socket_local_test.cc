@@ -33,6 +33,19 @@ TEST(UnixSocket, ADeadOneIsReplacedAndALivingOneIsNot) {
   EXPECT_EQ(second.error().cause, Cause::locked);
 }
 
+TEST(UnixSocket, OneThatNobodyAcceptsFromRefusesAtLastInsteadOfWaitingForEver) {
+  TempDir temp;
+  Result<FileDescriptor> listener = listen_unix(temp / "sock");
+  ASSERT_TRUE(listener) << listener.error().message;
+  Status connected;
+  for (int i = 0; connected && i < 1000; ++i) {
+    Result<MessageLink> link = MessageLink::connect_unix(temp / "sock");
+    if (!link) connected = link.error();
+  }
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().cause, Cause::unreachable);
+}
+
 TEST(UnixSocket, APathThatIsTooLongIsNamed) {
   TempDir temp;
   Result<FileDescriptor> listener = listen_unix(temp / std::string(120, 'x'));

@@ -17,7 +17,7 @@ steps:
 )";
 
 // A store as a controller leaves it that was killed while `first` ran.
-std::string leave_interrupted_run(const fs::path& state) {
+std::string leave_interrupted_run(const fs::path& state, const std::string& host = "node1") {
   Result<RunStore> store = RunStore::open(state);
   EXPECT_TRUE(store) << store.error().message;
   RunRow run;
@@ -33,7 +33,7 @@ std::string leave_interrupted_run(const fs::path& state) {
   attempt.started_ms = 1000;
   TaskRow task;
   task.token = "token-0";
-  task.host = "node1";
+  task.host = host;
   task.state = TaskState::started;
   Result<int64_t> made = store->begin_attempt(attempt, {task});
   EXPECT_TRUE(made) << made.error().message;
@@ -92,6 +92,16 @@ TEST(Status, StillWorksWhenTheFileHasBecomeWrong) {
   EXPECT_EQ(run_here(folder.path(), {"status", "flow.yml", "--exit-code"}).code, 11);
 }
 
+TEST(Status, NamesTheWorkflowAlsoWhenItsStateLiesElsewhere) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / "elsewhere");
+  Ran ran = run_here(folder.path(), {"status", "flow.yml", "--state", "elsewhere"});
+  EXPECT_EQ(ran.out.find("run 1 of flow: "), 0u) << ran.out;
+  ran = run_here(folder.path(), {"status", "--state", "elsewhere/"});
+  EXPECT_EQ(ran.out.find("run 1 of elsewhere: "), 0u) << ran.out;
+}
+
 TEST(Status, OfARunThatIsNotThereIsNotFound) {
   TempDir folder;
   folder.file("flow.yml", kFlow);
@@ -109,6 +119,15 @@ TEST(Logs, ReadsTheLogBelowTheHostsRoot) {
   Ran ran = run_here(folder.path(), {"logs", "first"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "one\ntwo\n");
+}
+
+TEST(Logs, OfTheControllerNeedNoWorkflowFileWithoutErrors) {
+  TempDir folder;
+  folder.file("flow.yml", "gnnflow: 1\nname: flow\nstepss: 3\n");
+  std::string store = leave_interrupted_run(folder / ".gnnflow/flow", "controller");
+  folder.file(".gnnflow/flow/" + store + "/controller/logs/token-0.log", "said\n");
+  EXPECT_EQ(run_here(folder.path(), {"logs", "flow.yml", "first"}).out, "said\n");
+  EXPECT_EQ(run_here(folder.path(), {"logs", "first", "--state", ".gnnflow/flow"}).out, "said\n");
 }
 
 TEST(Logs, UnknownStepsTasksAndMissingLogsAreNotFound) {

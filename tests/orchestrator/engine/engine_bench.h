@@ -232,8 +232,9 @@ class EngineBench {
     row.key = key;
     row.inputs = Json(Json::Object{});
     row.started_ms = 1;
+    row.number = store().next_attempt_number(name).value();
     TaskRow task;
-    task.token = "old.1." + name + ".1.0";
+    task.token = "old.1." + name + "." + std::to_string(row.number) + ".0";
     task.host = at;
     row.id = store().begin_attempt(row, {task}).value();
     task.attempt = row.id;

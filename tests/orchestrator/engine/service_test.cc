@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "orchestrator/engine/decide.h"
 #include "tests/orchestrator/engine/engine_bench.h"
 
 namespace gnnflow {
@@ -42,6 +43,7 @@ class Service : public ::testing::Test {
       bench.host(name).on_start([this](const Json& order) {
         const Json& spec = order.get("spec");
         if (spec.text_or("kind", "") == "launch") return server(spec);
+        if (spec.text_or("kind", "") == "make") return rank(order);  // of an earlier controller
         specs.push_back(spec);
         return rank(spec);
       });
@@ -120,6 +122,27 @@ TEST_F(Service, BringsTheModelHomeAndNamesIt) {
   const std::string path = end.substr(end.find('/'));
   EXPECT_EQ(path.find((bench.host().root() / "data").string()), 0u) << end;
   EXPECT_EQ(read_file(fs::path(path) / "last/weights").value_or(""), "weights");
+}
+
+// An earlier controller left a rank that waits for its peers, and a server whose daemon has died since.
+TEST_F(Service, ThatCannotBeJoinedIsStartedAnewForARankThatCan) {
+  for (const char* name : {"servers", "model"})
+    bench.step(name).options["hosts"] = Json(Json::Array{name[0] == 's' ? "node1" : "node2"});
+  ASSERT_EQ(bench.run(), 0);
+  bench.step("model").options["value"] = 2;
+  const PieceRow graph = bench.store().pieces_of(bench.last("graph").id).value().front();
+  const MadeSteps made{{"servers", {graph.digest, {}, {}, {}}}};
+  const auto print =
+      fingerprint(bench.kinds, {&bench.workflow, bench.workflow.step("model"), &made}, {}).value();
+  bench.leave("servers", bench.last("servers").key, AttemptState::running, TaskState::started, "node1");
+  bench.leave("model", print.key, AttemptState::running, TaskState::started, "node2");
+  bench.start_job("node1", "old.1.servers.2.0");
+  bench.host("node1").kill_daemon();
+  bench.start_job("node2", "old.1.model.2.0");
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("model").number, 2);
+  EXPECT_EQ(bench.last("model").state, AttemptState::succeeded);
+  EXPECT_EQ(bench.last("servers").number, 3);
 }
 
 class KilledServer : public Service {
