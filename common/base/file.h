@@ -116,7 +116,7 @@ class FileLock {
   FileDescriptor file_;
 };
 
-// Under /work/x, is "a/../../y" inside? Only plain relative paths without "..", empty or "." parts are.
+// Does a path stay below the folder that it is relative to? Only plain relative paths without "..", empty or "." parts do.
 bool is_inside(const fs::path& relative);
 
 }  // namespace gnnflow

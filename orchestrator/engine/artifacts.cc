@@ -108,12 +108,10 @@ void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
   auto here = locations_.on(host, piece.digest, piece.name);
   if (!here) return then(std::move(here).error());
   if (*here) return then(pool_.root(host) / **here);
-  auto& waiting = moving_[{host, piece.digest}];
+  auto& waiting = moving_[{host, piece.digest, piece.name}];
   waiting.push_back(std::move(then));
   if (waiting.size() > 1) return;
-  const auto end = [this, host, digest = piece.digest](const Result<fs::path>& result) {
-    finish(host, digest, result);
-  };
+  const auto end = [this, host, piece](const Result<fs::path>& result) { finish(host, piece, result); };
 
   const std::string controller(kController);
   auto copies = locations_.of(piece.digest, piece.name);
@@ -167,8 +165,8 @@ Result<fs::path> Artifacts::arrived(const std::string& host, const Piece& piece,
   return pool_.root(host) / path;
 }
 
-void Artifacts::finish(const std::string& host, const std::string& digest, const Result<fs::path>& result) {
-  for (auto& then : std::exchange(moving_[{host, digest}], {})) then(result);
+void Artifacts::finish(const std::string& host, const Piece& piece, const Result<fs::path>& result) {
+  for (auto& then : std::exchange(moving_[{host, piece.digest, piece.name}], {})) then(result);
 }
 
 void Artifacts::bring_local(const std::string& host, const fs::path& from, const std::string& digest,

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/base/stop_signal.h"
@@ -62,14 +63,15 @@ class Artifacts {
   using Files = std::vector<HostFile>;
   void fetch(const std::string& source, const std::string& path, const Piece& piece, Then then);
   void send(const std::string& host, const fs::path& from, const Piece& piece, Then then);
-  void finish(const std::string& host, const std::string& digest, const Result<fs::path>& result);
+  void finish(const std::string& host, const Piece& piece, const Result<fs::path>& result);
   Result<fs::path> arrived(const std::string& host, const Piece& piece, const std::string& path);
 
   RunStore& store_;
   HostPool& pool_;
   Locations& locations_;
   const StopSignal& halt_;
-  std::map<std::pair<std::string, std::string>, std::vector<Then>> moving_;  // (host, digest) -> who waits
+  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Then>>
+      moving_;  // (host, digest, piece)
 };
 
 }  // namespace gnnflow

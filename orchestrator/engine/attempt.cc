@@ -343,15 +343,17 @@ void Attempt::clean() {
   phase_ = Phase::cleaning;
   open_ = 1;
   const Milliseconds limit = bench_.workflow.grace + kOrderLimit;
+  // What the store does not know stays on the hosts: the next run asks there what happened.
+  const bool stored = !bench_.broken;
   for (const Task& task : tasks_) {
-    if (!task.asked || !bench_.pool.reached(task.row.host)) continue;
+    if (!stored || !task.asked || !bench_.pool.reached(task.row.host)) continue;
     open_ += 2;
     bench_.pool.order(task.row.host, order_for("discard", task.row.token), limit,
                       [this](Result<Message>) { cleaned(); });
     bench_.pool.order(task.row.host, order_for("acknowledge", task.row.token), limit,
                       [this](Result<Message>) { cleaned(); });
   }
-  if (row_.state == AttemptState::succeeded && !row_.resume_key.empty() &&
+  if (stored && row_.state == AttemptState::succeeded && !row_.resume_key.empty() &&
       bench_.pool.reached(tasks_.front().row.host)) {
     ++open_;  // its output holds the last checkpoint
     Message order;

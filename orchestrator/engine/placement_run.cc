@@ -110,9 +110,11 @@ void PlacementRun::listed(const fs::path& partition, Result<PartFiles> files) {
 
 void PlacementRun::send(size_t index, const fs::path& partition) {
   TaskRow& task = tasks_[index];
-  task.state = TaskState::started;
-  task.started_ms = bench_.clock.unix_milliseconds();
-  bench_.commit(bench_.store.set_task(task));
+  if (!is_final(task.state)) {  // of a controller before us: what it had sent is looked at again
+    task.state = TaskState::started;
+    task.started_ms = bench_.clock.unix_milliseconds();
+    bench_.commit(bench_.store.set_task(task));
+  }
   // Where the partition was made it lies already, whole.
   auto whole = bench_.read(bench_.locations.on(task.host, partition_.digest, partition_.name));
   if (whole && *whole) return sent(index, sent_and_stored(task.host, **whole));
@@ -166,10 +168,12 @@ Status PlacementRun::sent_and_stored(const std::string& host, const std::string&
 
 void PlacementRun::sent(size_t index, Status status) {
   TaskRow& task = tasks_[index];
-  task.state = status ? TaskState::exited : TaskState::killed;
-  task.code = status ? 0 : exit_code(status.error().cause);
-  task.ended_ms = bench_.clock.unix_milliseconds();
-  bench_.commit(bench_.store.set_task(task));
+  if (!is_final(task.state)) {
+    task.state = status ? TaskState::exited : TaskState::killed;
+    task.code = status ? 0 : exit_code(status.error().cause);
+    task.ended_ms = bench_.clock.unix_milliseconds();
+    bench_.commit(bench_.store.set_task(task));
+  }
   if (!status && !cancelled_ && end_.state == AttemptState::succeeded) {
     const Error& error = status.error();
     const bool lost = error.cause == Cause::unreachable || error.cause == Cause::temporary;

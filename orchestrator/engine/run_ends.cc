@@ -133,7 +133,7 @@ void RunLoop::fail_before_start(int index, const Error& error) {
   StepRun& step = steps_[index];
   std::vector<TaskRow> none;
   step.plans.clear();
-  if (!step.old) {
+  if (!step.old && !step.joined && !step.unfinished) {
     if (auto row = begin_row(index, {}, none)) {
       bench_.commit(
           setup_.store->set_attempt(row->id, AttemptState::failed, name_of(error.cause), error.message));

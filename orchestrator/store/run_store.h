@@ -19,6 +19,7 @@ enum class TaskState { intent, started, unknown, exited, killed, lost };
 std::string_view name_of(AttemptState state);
 std::string_view name_of(TaskState state);
 constexpr bool is_final(AttemptState state) { return state >= AttemptState::succeeded; }
+constexpr bool is_final(TaskState state) { return state >= TaskState::exited; }
 
 struct RunRow {
   int64_t id = 0;

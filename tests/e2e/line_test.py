@@ -68,6 +68,25 @@ def test_listens_nowhere_but_on_the_addresses_named(place):
     place.check_nothing_left()
 
 
+def test_outputs_of_equal_content_all_reach_another_host(place):
+    place.write(f"""
+gnnflow: 1
+name: twins
+{flows.TWO_HOSTS}
+steps:
+  - name: makes
+    exec:
+      command: [touch, one.txt, two.txt]
+      outputs: {{ one: one.txt, two: two.txt }}
+  - name: reads
+    exec:
+      command: [cat, "${{steps.makes.one}}", "${{steps.makes.two}}"]
+      host: node1
+""")
+    place.run("run", place.workflow)
+    place.check_nothing_left()
+
+
 def test_status_is_interrupted_after_the_controller_was_killed(place):
     place.write(flows.tiny(epochs=400, defaults=flows.STRICT))
     controller = place.start("run", place.workflow)

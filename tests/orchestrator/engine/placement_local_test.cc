@@ -92,6 +92,18 @@ TEST_F(Placement, FailsWithTheListersWords) {
   EXPECT_NE(bench.last("data").message.find("no such part"), std::string::npos) << bench.last("data").message;
 }
 
+TEST_F(Placement, OfAControllerThatDiedBetweenTwoHostsGoesOn) {
+  bench.step("data").options["place"] = Json(Json::Array{"node1", "node1"});
+  bench.worker = bench.folder.file("lister", "#!/bin/sh\nexit 12\n");
+  fs::permissions(bench.worker, fs::perms::owner_all);
+  EXPECT_NE(bench.run(), 0);
+  write_lister("1");
+  bench.leave("data", bench.last("data").key, AttemptState::running, TaskState::exited, "node1");
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("data").state, AttemptState::succeeded);
+  EXPECT_EQ(read_file(data("node1") / "part-1/x").value_or(""), "part-1/x1");
+}
+
 TEST_F(Placement, DataThatWasFoundDamagedIsComparedAndSentAgain) {
   bench.add("reader", "make", {{"input", "${steps.data}"}});
   bool damaged = true;
