@@ -40,7 +40,7 @@ def piece(place, pattern):
     return found[0]
 
 
-def test_a_truncated_partition_file_fails_the_step_with_its_name(place):
+def test_a_truncated_part_is_seen_and_sent_again(place):
     place.write(flows.tiny(epochs=2))
     place.run("run", place.workflow)
     damaged = piece(place, "part-1/edges/node.edge.node/indices.npy")

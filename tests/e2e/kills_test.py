@@ -1,8 +1,6 @@
 """Each kind of process killed in the middle of training: the run ends in time, leaves nothing, and the next run goes on."""
 
 import hashlib
-import os
-import pathlib
 import time
 
 import e2e
@@ -85,13 +83,13 @@ def test_killed_trainer_ends_the_run_and_the_next_goes_on(place):
 
 def test_killed_server_ends_the_run_and_the_next_goes_on(place):
     log = killed(place, SERVER)
-    assert "servers" in log, log
+    assert "model: failed" in log and "servers: server" in log and "signal 9" in log, log
     finish_and_compare(place)
 
 
 def test_killed_daemon_ends_the_run_and_the_next_goes_on(place):
     log = killed(place, DAEMON)
-    assert "node2" in log, log
+    assert any("model: lost" in line and "node2" in line for line in log.splitlines()), log
     finish_and_compare(place)
 
 
@@ -104,7 +102,6 @@ def test_killed_controller_leaves_nothing_past_its_lease(place):
     assert gone < 5 + 2 + 2, f"the last process went after {gone:.1f} s"
     place.check_nothing_left()
     place.check_invariants()
-    place.write(flows.tiny(epochs=EPOCHS, defaults=flows.STRICT, restarts=0))
 
 
 def test_controller_killed_and_back_goes_on_to_the_same_weights(place):

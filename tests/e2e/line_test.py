@@ -1,7 +1,6 @@
 """The whole line on one machine: run, run again, status, logs, plan; what listens, and what is left."""
 
 import json
-import pathlib
 import time
 
 import e2e
