@@ -138,8 +138,10 @@ TEST_F(LocalHostTest, ADaemonThatNeverAnswersIsToldWithItsLog) {
 TEST_F(LocalHostTest, WaitsForADaemonThatIsEndingAndStartsAnother) {
   start_and_greet();
   const int first = pid;
-  // Until it has ended it holds the lock and answers nobody.
   link->order_later(message_of("goodbye"), [](Result<Message>) {});
+  // Once its socket is gone it answers nobody, and holds the lock until it has ended.
+  const fs::path socket = *daemon_socket_path(host.root());
+  ASSERT_TRUE(wait_until([&] { return !fs::exists(socket); }));
   start_and_greet(2);
   EXPECT_NE(pid, first);
 }
