@@ -115,9 +115,29 @@ struct Launched {
   FileDescriptor pidfd;
 };
 
+// Ours, with what is added to it or replaces it, as execve takes it. (The map of Boost.Process reads past the
+// end of variables that are shorter than the name that it looks for.)
+class Environment {
+ public:
+  explicit Environment(const std::map<std::string, std::string>& changes) {
+    for (char** entry = environ; *entry; ++entry) {
+      std::string_view text = *entry;
+      if (!changes.count(std::string(text.substr(0, text.find('='))))) entries_.emplace_back(text);
+    }
+    for (const auto& [name, value] : changes) entries_.push_back(name + "=" + value);
+    for (std::string& entry : entries_) pointers_.push_back(entry.data());
+    pointers_.push_back(nullptr);
+  }
+  Environment(const Environment&) = delete;
+  char** block() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> entries_;
+  std::vector<char*> pointers_;
+};
+
 Result<int> spawn(const ChildOptions& options, const Bindings& fds) {
-  bp::environment environment = boost::this_process::environment();
-  for (const auto& [name, value] : options.environment) environment[name] = value;
+  Environment environment(options.environment);
   std::vector<std::string> arguments(options.argv.begin() + 1, options.argv.end());
   std::string folder = options.working_folder.empty() ? "." : options.working_folder.string();
   auto bind = [&fds](size_t i) { return bp::posix::fd.bind(fds.at(i).theirs, fds.at(i).ours.get()); };
@@ -128,8 +148,9 @@ Result<int> spawn(const ChildOptions& options, const Bindings& fds) {
   std::lock_guard lock(one_at_a_time);
   try {
     bp::child child(
-        bp::exe = options.argv[0], bp::args = arguments, bp::start_dir = folder, bp::env = environment,
-        bind(0), bind(1), bind(2), bind(3), bind(4), bind(5), bind(6),
+        bp::exe = options.argv[0], bp::args = arguments, bp::start_dir = folder, bind(0), bind(1), bind(2),
+        bind(3), bind(4), bind(5), bind(6),
+        bp::extend::on_setup = [&](auto& executor) { executor.env = environment.block(); },
         bp::extend::on_error = [&](auto& executor, const std::error_code&) { failed_pid = executor.pid; },
         error);
     if (!error) {
