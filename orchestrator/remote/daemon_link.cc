@@ -220,7 +220,8 @@ Result<Message> DaemonLink::order(Message order, Deadline deadline) {
 }
 
 void DaemonLink::order_later(Message order, std::function<void(Result<Message>)> done) {
-  state_->post(std::move(order), std::move(done));
+  const auto state = state_;  // `done` may let go of this link before we are through
+  state->post(std::move(order), std::move(done));
 }
 
 bool DaemonLink::closed() const {
