@@ -52,7 +52,7 @@ TEST_F(RelayTest, EndsWhenTheControllerIsSilent) {
 }
 
 TEST_F(RelayTest, EndsWhenTheControllerDoesNotRead) {
-  start(Milliseconds(100));
+  start(Milliseconds(2'000));
   MessageLink daemon(std::move(inner.second));
   Message message;
   message.head["type"] = "event";
