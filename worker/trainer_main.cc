@@ -8,6 +8,7 @@
 
 #include "common/base/child_process.h"
 #include "common/base/log.h"
+#include "common/base/lost_exceptions.h"
 #include "common/base/text.h"
 #include "common/wire/job_channel.h"
 #include "worker/trainer/environment.h"
@@ -150,6 +151,7 @@ int main(int count, char** words) {
   const auto channel = gnnflow::JobChannel::open();
   gnnflow::open_log("gnnflow-trainer", gnnflow::LogLevel::info);
   gnnflow::install_mapping_fault_handler();
+  gnnflow::end_on_lost_exceptions([&](const gnnflow::Error& error) { report_failure(*channel, error); });
   gnnflow::keep_freed_memory();
   gnnflow::stop_on_signals(channel->stop());
   return gnnflow::run(*channel, count, words);

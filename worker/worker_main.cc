@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/base/log.h"
+#include "common/base/lost_exceptions.h"
 #include "common/base/text.h"
 #include "worker/daemon/daemon.h"
 #include "worker/daemon/relay.h"
@@ -52,6 +53,13 @@ struct Subcommand {
   }
 };
 
+// One that programs of ours start, not people: `--help` does not list it.
+CLI::App* add_inner(CLI::App& app, const std::string& name, const std::string& help) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->group("");
+  return command;
+}
+
 void need(const fs::path& path, const std::string& name) {
   if (path.empty()) throw CLI::RequiredError(name);
 }
@@ -63,12 +71,19 @@ void add_generate(CLI::App& app, int& exit_code) {
     return run_generate(told.options, told.output, told.answer());
   });
   sub.command->add_option("OUT", sub.arguments->output, "The graph directory to make");
-  sub.with_option<std::string>("preset", "tiny (default) or products-small");
-  for (const char* key : {"seed", "nodes", "features", "classes"}) sub.with_option<int64_t>(key, "");
-  for (const char* key :
-       {"average_degree", "homophily", "noise", "label_noise", "train_share", "val_share"}) {
-    sub.with_option<double>(key, "");
-  }
+  sub.with_option<std::string>("preset", "tiny (default) or products-small; the options below change it");
+  sub.with_option<int64_t>("seed", "Another seed is another graph (0)");
+  sub.with_option<int64_t>("nodes", "How many (tiny: 2000, products-small: 245000)");
+  sub.with_option<int64_t>("features", "Columns of a node's features (16, 100)");
+  sub.with_option<int64_t>("classes", "How many classes the labels tell apart (3, 47)");
+  sub.with_option<double>("average_degree",
+                          "Mean of the nodes' degrees, which follow a power law (12, 54.3)");
+  sub.with_option<double>("homophily",
+                          "Share of partners that are drawn from a node's own class (0.8, 0.75)");
+  sub.with_option<double>("noise", "Deviation of a feature from its class's mean, whose own is 1 (5, 5)");
+  sub.with_option<double>("label_noise", "Share of nodes whose label is drawn anew (0, 0.1)");
+  sub.with_option<double>("train_share", "Share of nodes to train with (0.4, 0.08)");
+  sub.with_option<double>("val_share", "Share of nodes to validate with; the rest is tested (0.1, 0.02)");
   sub.with_task();
   sub.with_json();
 }
@@ -116,8 +131,8 @@ void add_partition(CLI::App& app, int& exit_code) {
       },
       "What to keep even, of nodes,edges,train,val,test (nodes,edges,train)");
   sub.with_option<double>("imbalance", "Most of a part over its even share (1.05)");
-  sub.with_option<std::string>("objective", "cut");
-  sub.with_option<int64_t>("seed", "");
+  sub.with_option<std::string>("objective", "What METIS makes small: cut, the only one (cut)");
+  sub.with_option<int64_t>("seed", "Another seed is another partition (0)");
   sub.with_option<std::string>("memory", "What METIS may take, e.g. 8GiB (what is left)");
   sub.with_task();
   sub.with_json();
@@ -158,9 +173,9 @@ void add_sample(CLI::App& app, int& exit_code) {
   sub.command->add_option("--fanout", request.fanout, "Layer nearest the input first, as 15,10,5; -1: all")
       ->delimiter(',')
       ->required();
-  sub.command->add_option("--epoch", request.epoch);
-  sub.command->add_option("--step", request.step);
-  sub.command->add_option("--seed", request.seed);
+  sub.command->add_option("--epoch", request.epoch, "Of the training that the batch would be of (0)");
+  sub.command->add_option("--step", request.step, "Its global step (0)");
+  sub.command->add_option("--seed", request.seed, "Its seed (0)");
   sub.with_json();
 }
 
@@ -171,7 +186,7 @@ void add_daemon(CLI::App& app, int& exit_code) {
     bool near = false;
   };
   auto told = std::make_shared<Told>();
-  CLI::App* command = app.add_subcommand("daemon", "Start and watch the jobs of one host entry");
+  CLI::App* command = add_inner(app, "daemon", "Start and watch the jobs of one host entry");
   command->add_option("--root", told->options.root, "The host entry's folder")->required();
   command->add_option("--store", told->options.store, "The store that it serves")->required();
   command->add_option("--host", told->options.host, "The host entry's name")->required();
@@ -191,7 +206,7 @@ void add_daemon(CLI::App& app, int& exit_code) {
 
 void add_job(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ShimOptions>();
-  CLI::App* command = app.add_subcommand("job", "What a daemon starts for each job");
+  CLI::App* command = add_inner(app, "job", "What a daemon starts for each job");
   command->add_option("--token", options->token)->required();
   command->add_option("--program", options->program)->required();
   command->add_option("--kind", options->kind)->required();
@@ -202,7 +217,7 @@ void add_job(CLI::App& app, int& exit_code) {
 
 void add_relay(CLI::App& app, int& exit_code) {
   auto root = std::make_shared<fs::path>();
-  CLI::App* command = app.add_subcommand("relay", "Join stdin and stdout to a daemon's socket");
+  CLI::App* command = add_inner(app, "relay", "Join stdin and stdout to a daemon's socket");
   command->add_option("--root", *root, "The host entry's folder")->required();
   command->callback([root, &exit_code] { exit_code = relay_main(*root); });
 }
@@ -211,16 +226,20 @@ void add_serve(CLI::App& app, int& exit_code) {
   Subcommand sub(app, "serve", "Answer for one part of a partition, as a job of a daemon", exit_code,
                  [](const Arguments& told) {
                    const auto channel = JobChannel::open();
+                   end_on_lost_exceptions([&](const Error& error) { report_failure(*channel, error); });
                    stop_on_signals(channel->stop());
                    const auto task = Task::read(told.task);
                    return task ? serve_job(*task, *channel) : report_failure(*channel, task.error());
                  });
   sub.command->add_option("--task", sub.arguments->task, "Its task.json")->required();
+  sub.command->group("");
 }
 
 int run(int count, char** words) {
+  // `gnnflow graph ...` hands over with its own name, which help and errors then say.
+  const std::string called = words[0];
   CLI::App app("The worker of gnnflow: daemons, graph servers, and work on graph directories",
-               "gnnflow-worker");
+               called == "gnnflow" || called == "gnnflow graph" ? called : "gnnflow-worker");
   app.require_subcommand(1);
   int exit_code = 0;
   for (const auto add : {add_generate, add_import, add_partition, add_info, add_verify, add_list, add_sample,
@@ -240,5 +259,6 @@ int run(int count, char** words) {
 int main(int count, char** words) {
   gnnflow::open_log("gnnflow-worker", gnnflow::LogLevel::info);
   gnnflow::install_mapping_fault_handler();
+  gnnflow::end_on_lost_exceptions();
   return gnnflow::run(count, words);
 }

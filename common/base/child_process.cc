@@ -46,6 +46,7 @@ namespace gnnflow {
 namespace {
 
 constexpr size_t kMostHandedOn = 4;
+constexpr Milliseconds kUntilKilled{5'000};
 
 struct Binding {
   FileDescriptor ours;
@@ -226,7 +227,11 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 ChildProcess::~ChildProcess() {
   if (identity_.pid <= 0) return;
   if (!ended_) ::kill(identity_.pid, SIGKILL);
-  while (::waitpid(identity_.pid, nullptr, 0) < 0 && errno == EINTR) {
+  // One that waits inside the kernel may never end: it is init's when we have ended.
+  Deadline deadline = Deadline::after(kUntilKilled);
+  while (::waitpid(identity_.pid, nullptr, WNOHANG) == 0 && !deadline.passed()) {
+    pollfd watch{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+    ::poll(&watch, 1, deadline.poll_timeout());
   }
 }
 

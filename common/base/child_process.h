@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 
 namespace gnnflow {
 
@@ -67,14 +68,22 @@ class ChildProcess {
   std::optional<ExitState> ended_;
 };
 
-// Runs to the end and returns stdout; stderr goes into the error's message.
-Result<std::string> run_and_read(const ChildOptions& options, Deadline deadline);
+// Runs to the end and returns stdout; stderr goes into the error's message. It is killed when the deadline
+// passes, and once `stop` is raised.
+Result<std::string> run_and_read(const ChildOptions& options, Deadline deadline,
+                                 const StopSignal* stop = nullptr);
 
 // Live processes of this uid whose environment has NAME=VALUE, this one left out.
 std::vector<int> processes_with(std::string_view name, std::string_view value);
 
 fs::path own_program();                          // the path of this executable
 fs::path program_beside(std::string_view name);  // e.g. gnnflow-worker, in the folder of this executable
+// The words that start a program of ours: its path, and before it, out of a bundle, the bundle's loader.
+std::vector<std::string> program_command(const fs::path& program);
+// <bundle>/lib/ld-linux… --library-path <bundle>/lib <bundle>/bin/<program>; GNNFLOW_BUNDLE=<bundle> belongs into its
+// environment.
+std::vector<std::string> bundled_command(const fs::path& bundle, std::string_view program);
+extern const std::string_view kLoaderName;  // of this kind of machine
 int usable_cores();                              // by affinity
 
 }  // namespace gnnflow

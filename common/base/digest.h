@@ -9,6 +9,7 @@
 
 #include "common/base/file.h"
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 
 namespace gnnflow {
 
@@ -32,7 +33,8 @@ class Digester {
 
 std::string digest_of(std::span<const std::byte> bytes);
 std::string digest_of(std::string_view text);
-Result<std::string> digest_of_file(const fs::path& path);
+// Ends early, as an error of its cause, once `stop` is raised.
+Result<std::string> digest_of_file(const fs::path& path, const StopSignal* stop = nullptr);
 std::string sha256_of(std::span<const std::byte> bytes);
 Result<std::string> sha256_of_file(const fs::path& path);
 

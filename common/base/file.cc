@@ -1,6 +1,7 @@
 // Descriptors, whole files, sequential writing, locks.
 #include "common/base/file.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -70,6 +71,24 @@ Result<std::string> read_file(const fs::path& path, int64_t limit) {
   }
   content.resize(size);
   return content;
+}
+
+Result<std::string> read_piece(const fs::path& path, int64_t offset, int64_t limit) {
+  TRY(FileDescriptor file, open_file(path, O_RDONLY));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return system_error("reading " + path.string(), errno);
+  std::string piece(static_cast<size_t>(std::clamp<int64_t>(info.st_size - offset, 0, limit)), '\0');
+  size_t size = 0;
+  while (size < piece.size()) {
+    const ssize_t read = ::pread(file.get(), piece.data() + size, piece.size() - size,
+                                 static_cast<off_t>(offset + static_cast<int64_t>(size)));
+    if (read < 0 && errno == EINTR) continue;
+    if (read < 0) return system_error("reading " + path.string(), errno);
+    if (read == 0) break;
+    size += static_cast<size_t>(read);
+  }
+  piece.resize(size);
+  return piece;
 }
 
 Status write_file_atomically(const fs::path& path, std::string_view content, int mode) {
@@ -162,6 +181,10 @@ Status FileWriter::finish() {
 
 Result<FileLock> FileLock::take(const fs::path& path) {
   TRY(FileDescriptor file, open_file(path, O_RDWR | O_CREAT, 0600));
+  return take(std::move(file), path);
+}
+
+Result<FileLock> FileLock::take(FileDescriptor file, const fs::path& path) {
   struct flock range = whole_file();
   if (::fcntl(file.get(), F_OFD_SETLK, &range) == 0) return FileLock(std::move(file));
   if (errno == EAGAIN || errno == EACCES) {

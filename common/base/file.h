@@ -44,6 +44,8 @@ struct FileCounters {
 FileCounters file_counters();
 
 Result<std::string> read_file(const fs::path& path, int64_t limit = int64_t{1} << 30);
+// At most `limit` bytes from `offset` on: fewer, or none, at the end.
+Result<std::string> read_piece(const fs::path& path, int64_t offset, int64_t limit);
 // Temporary file beside it, write, fsync, rename, fsync of the folder.
 Status write_file_atomically(const fs::path& path, std::string_view content, int mode = 0644);
 Status create_folders(const fs::path& path, int mode = 0755);
@@ -105,6 +107,7 @@ class FileLock {
  public:
   // `locked` when another holds it.
   static Result<FileLock> take(const fs::path& path);
+  static Result<FileLock> take(FileDescriptor file, const fs::path& path);  // of a file open for writing
   // Asks without taking (F_OFD_GETLK). An absent file is free.
   static Result<bool> is_held(const fs::path& path);
   FileLock(FileLock&&) noexcept = default;

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/base/stop_signal.h"
+
 namespace gnnflow {
 namespace {
 
@@ -40,6 +42,20 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const fs::pat
     bytes = bytes.subspan(static_cast<size_t>(size));
   }
   return {};
+}
+
+Status read_in_pieces(const fs::path& path, const std::function<void(std::span<const std::byte>)>& take,
+                      const StopSignal* stop) {
+  TRY(FileDescriptor file, open_file(path, O_RDONLY));
+  std::vector<std::byte> buffer(1 << 20);
+  while (true) {
+    if (stop && stop->raised()) return Error{stop->cause(), "stopped while reading " + path.string()};
+    ssize_t size = ::read(file.get(), buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return system_error("reading " + path.string(), errno);
+    if (size == 0) return {};
+    take(std::span(buffer).first(static_cast<size_t>(size)));
+  }
 }
 
 Result<FileDescriptor> open_file(const fs::path& path, int flags, int mode) {

@@ -67,15 +67,16 @@ Result<Pipe> make_pipe() {
 // Reads both until the child has ended and they are empty: what it left behind may hold them open for ever,
 // or write for ever, so that after the end no more is taken than a pipe holds.
 bool read_until_end(const ChildProcess& child, std::array<Pipe, 2>& pipes, std::array<std::string, 2>& texts,
-                    Deadline deadline) {
+                    Deadline deadline, const StopSignal* stop) {
   bool ended = false;
   for (int after = 0; after < kReadsAfterEnd; after += ended ? 1 : 0) {
-    std::array<pollfd, 3> watch;
+    std::array<pollfd, 4> watch;
+    watch[3] = {.fd = stop ? stop->descriptor() : -1, .events = POLLIN, .revents = 0};
     watch[0] = {.fd = ended ? -1 : child.descriptor(), .events = POLLIN, .revents = 0};
     for (size_t i = 0; i < 2; ++i) watch[i + 1] = {.fd = pipes[i].read.get(), .events = POLLIN, .revents = 0};
     int ready = ::poll(watch.data(), watch.size(), ended ? 0 : deadline.poll_timeout());
     if (ready == 0 && ended) return true;
-    if (!ended && deadline.passed()) return false;
+    if (!ended && (deadline.passed() || (stop && stop->raised()))) return false;
     if (ready < 0) continue;
     for (size_t i = 0; i < 2; ++i) {
       if (watch[i + 1].revents != 0 && !read_some(pipes[i].read.get(), texts[i])) pipes[i].read.reset();
@@ -107,7 +108,7 @@ bool ProcessIdentity::alive() const {
   return state && state->start_time == start_time && state->state != 'Z' && state->state != 'X';
 }
 
-Result<std::string> run_and_read(const ChildOptions& options, Deadline deadline) {
+Result<std::string> run_and_read(const ChildOptions& options, Deadline deadline, const StopSignal* stop) {
   std::array<Pipe, 2> pipes;
   for (Pipe& pipe : pipes) {
     TRY(pipe, make_pipe());
@@ -116,7 +117,8 @@ Result<std::string> run_and_read(const ChildOptions& options, Deadline deadline)
       ChildProcess::start_with_output(options, pipes[0].write.get(), pipes[1].write.get()));
   for (Pipe& pipe : pipes) pipe.write.reset();
   std::array<std::string, 2> texts;
-  if (!read_until_end(child, pipes, texts, deadline)) {
+  if (!read_until_end(child, pipes, texts, deadline, stop)) {
+    if (stop && stop->raised()) return Error{stop->cause(), "stopped while " + options.argv[0] + " ran"};
     return Error{Cause::failed, fmt::format("{} did not end in time", options.argv[0])};
   }
   std::optional<ExitState> state = child.wait(Deadline::never());
@@ -145,15 +147,6 @@ std::vector<int> processes_with(std::string_view name, std::string_view value) {
   }
   return found;
 }
-
-fs::path own_program() {
-  std::error_code error;
-  fs::path path = fs::read_symlink("/proc/self/exe", error);
-  if (error) bug("/proc/self/exe cannot be read");
-  return path;
-}
-
-fs::path program_beside(std::string_view name) { return own_program().parent_path() / name; }
 
 int usable_cores() {
   cpu_set_t set;

@@ -31,6 +31,7 @@ constexpr std::array kCauses = {
     CauseName{Cause::no_resources, "no_resources"},
     CauseName{Cause::bug, "bug"},
     CauseName{Cause::temporary, "temporary"},
+    CauseName{Cause::hung_up, "hung_up"},
     CauseName{Cause::interrupted, "interrupted"},
     CauseName{Cause::terminated, "terminated"},
 };

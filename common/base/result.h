@@ -25,6 +25,7 @@ enum class Cause : int {
   no_resources = 13,  // not enough memory or disk
   bug = 70,           // ours
   temporary = 75,     // may pass by itself: run again
+  hung_up = 129,      // SIGHUP
   interrupted = 130,  // SIGINT
   terminated = 143,   // SIGTERM
 };

@@ -14,11 +14,14 @@ namespace {
 std::atomic<StopSignal*> g_signal = nullptr;
 std::atomic<int> g_received = 0;
 
+Cause cause_of(int number) {
+  if (number == SIGINT) return Cause::interrupted;
+  return number == SIGHUP ? Cause::hung_up : Cause::terminated;
+}
+
 void on_stop(int number) {
   g_received.fetch_add(1);
-  if (StopSignal* signal = g_signal.load()) {
-    signal->raise(number == SIGINT ? Cause::interrupted : Cause::terminated);
-  }
+  if (StopSignal* signal = g_signal.load()) signal->raise(cause_of(number));
 }
 
 void on_pipe(int) {}
@@ -29,6 +32,12 @@ void handle(int number, void (*handler)(int)) {
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   if (sigaction(number, &action, nullptr) != 0) bug("sigaction failed");
+}
+
+// `nohup` and its like have asked that it be ignored.
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 }  // namespace
@@ -56,6 +65,7 @@ void stop_on_signals(StopSignal& signal) {
   g_signal.store(&signal);
   handle(SIGINT, on_stop);
   handle(SIGTERM, on_stop);
+  if (!is_ignored(SIGHUP)) handle(SIGHUP, on_stop);
   // Not SIG_IGN: that would be inherited by the programs that we start, a handler is not.
   handle(SIGPIPE, on_pipe);
 }

@@ -1,4 +1,5 @@
-// One flag that says "stop", with a descriptor to poll beside others; SIGINT and SIGTERM can raise it.
+// One flag that says "stop", with a descriptor to poll beside others; SIGINT, SIGTERM and SIGHUP can raise
+// it.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,8 @@ class StopSignal {
   FileDescriptor event_;
 };
 
-// SIGINT and SIGTERM raise `signal` (with `interrupted`, `terminated`); each later one is counted. SIGPIPE is
-// ignored.
+// SIGINT and SIGTERM raise `signal` (with `interrupted`, `terminated`), and so does SIGHUP (`hung_up`) unless
+// it was ignored when the program began; each later one is counted. SIGPIPE is ignored.
 void stop_on_signals(StopSignal& signal);
 int signals_received();
 

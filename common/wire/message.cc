@@ -26,14 +26,17 @@ Error broken(std::string message) { return {Cause::bad_data, std::move(message)}
 
 }  // namespace
 
-std::string encode(const Message& message) {
+std::string encode_head(const Message& message) {
   std::string head = message.head.dump();
-  std::string frame;
-  frame.reserve(kPrefixBytes + head.size() + message.body.size());
-  frame += kMagic;
+  std::string frame(kMagic);
   put_u32(frame, static_cast<uint32_t>(head.size()));
   put_u32(frame, static_cast<uint32_t>(message.body.size()));
   frame += head;
+  return frame;
+}
+
+std::string encode(const Message& message) {
+  std::string frame = encode_head(message);
   frame += message.body;
   return frame;
 }

@@ -29,6 +29,7 @@ constexpr uint32_t kMaxHeadBytes = 4u << 20;
 constexpr uint32_t kMaxBodyBytes = 64u << 20;
 
 std::string encode(const Message& message);
+std::string encode_head(const Message& message);  // all before the body
 
 // Bytes in, messages out. After an error it stays broken.
 class MessageDecoder {
@@ -52,9 +53,9 @@ class MessageLink {
   MessageLink& operator=(MessageLink&&) noexcept;
   ~MessageLink();
 
-  // `unreachable` when the peer is gone or does not read until the deadline; half a message sent breaks the
-  // link. `bad_data` when the message is over the limits.
-  Status send(const Message& message, Deadline deadline);
+  // `unreachable` when the peer is gone or does not read until the deadline, the stop signal's cause when that is raised
+  // while it waits; half a message sent breaks the link. `bad_data` when the message is over the limits.
+  Status send(const Message& message, Deadline deadline, const StopSignal* stop = nullptr);
   // Nothing when the deadline passed; `unreachable` at end of file; the stop signal's cause when it is
   // raised.
   Result<std::optional<Message>> receive(Deadline deadline, const StopSignal* stop = nullptr);

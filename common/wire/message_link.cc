@@ -28,22 +28,23 @@ struct MessageLink::State {
   std::mutex sending;
   MessageDecoder decoder;  // of the one receiving thread
 
-  Status send_all(std::string_view frame, Deadline deadline);
+  Status send_all(std::string_view bytes, Deadline deadline, const StopSignal* stop);
   Status read_some();  // what is there now
 };
 
-Status MessageLink::State::send_all(std::string_view frame, Deadline deadline) {
-  while (!frame.empty()) {
-    ssize_t sent = ::send(socket.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+Status MessageLink::State::send_all(std::string_view bytes, Deadline deadline, const StopSignal* stop) {
+  while (!bytes.empty()) {
+    ssize_t sent = ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0) {
-      frame.remove_prefix(static_cast<size_t>(sent));
+      bytes.remove_prefix(static_cast<size_t>(sent));
       continue;
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return gone(errno);
+    if (stop && stop->raised()) return Error{stop->cause(), "stopped while sending a message"};
     if (deadline.passed()) return unreachable("the peer does not read");
-    pollfd waiting{socket.get(), POLLOUT, 0};
-    ::poll(&waiting, 1, deadline.poll_timeout());
+    pollfd waiting[2] = {{socket.get(), POLLOUT, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
+    ::poll(waiting, 2, deadline.poll_timeout());
   }
   return {};
 }
@@ -80,14 +81,19 @@ Result<MessageLink> MessageLink::connect_unix(const fs::path& path) {
   return MessageLink(std::move(socket));
 }
 
-Status MessageLink::send(const Message& message, Deadline deadline) {
-  std::string frame = encode(message);
-  if (message.body.size() > kMaxBodyBytes || frame.size() - message.body.size() > kMaxHeadBytes) {
-    return Error{Cause::bad_data,
-                 fmt::format("message '{}' of {} bytes is over the limit", message.type(), frame.size())};
+Status MessageLink::send(const Message& message, Deadline deadline, const StopSignal* stop) {
+  std::string head = encode_head(message);
+  if (message.body.size() > kMaxBodyBytes || head.size() > kMaxHeadBytes) {
+    return Error{Cause::bad_data, fmt::format("message '{}' of {} bytes is over the limit", message.type(),
+                                              head.size() + message.body.size())};
   }
   std::lock_guard lock(state_->sending);
-  Status sent = state_->send_all(frame, deadline);
+  // A small body is not worth a packet of its own; a large one is not worth a copy.
+  constexpr size_t kSmall = 16 << 10;
+  const bool small = message.body.size() <= kSmall;
+  if (small) head += message.body;
+  Status sent = state_->send_all(head, deadline, stop);
+  if (sent && !small) sent = state_->send_all(message.body, deadline, stop);
   if (!sent) shut_down();  // what would follow half a frame could not be read
   return sent;
 }

@@ -10,6 +10,7 @@ Json Progress::to_json() const {
   json["total"] = total;
   json["unit"] = unit;
   json["note"] = note;
+  if (rate > 0) json["rate"] = rate;
   return json;
 }
 
@@ -20,6 +21,7 @@ Progress Progress::from_json(const Json& json) {
   progress.total = json.integer_or("total", 0);
   progress.unit = json.text_or("unit", "");
   progress.note = json.text_or("note", "");
+  progress.rate = json.number_or("rate", 0);
   return progress;
 }
 

@@ -14,6 +14,7 @@ struct Progress {
   int64_t total = 0;  // 0: unknown
   std::string unit;   // "edges", "batches", "bytes"
   std::string note;   // "loss 1.21, val 0.71"
+  double rate = 0;    // units per second; 0: whoever shows it may reckon
 
   Json to_json() const;
   static Progress from_json(const Json& json);  // lenient: what is missing is empty

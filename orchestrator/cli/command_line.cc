@@ -1,6 +1,8 @@
 // Parsing by CLI11.
 #include "orchestrator/cli/command_line.h"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -31,7 +33,8 @@ struct Parser {
   CLI::App app{kAbout, "gnnflow"};
   CommandLine line;
   std::string file, state, colour;
-  std::string first, second;  // of logs: [FILE] STEP
+  std::string first, second;      // of logs: [FILE] STEP; of stop: [FILE] [RUN]
+  std::vector<std::string> more;  // of retry: [FILE] [RUN] [STEP...]
   bool version = false;
 
   Parser() {
@@ -41,6 +44,10 @@ struct Parser {
     add_plan();
     add_status();
     add_logs();
+    add_retry();
+    add_stop();
+    add_hosts();
+    add_gc();
     add_hand_over("graph", "Make or look at graphs: import, generate, info, verify, sample, list");
     add_hand_over("partition", "Cut a graph into parts");
     app.footer(kFooter);  // after the commands: they would repeat it
@@ -70,19 +77,31 @@ struct Parser {
         ->check(at_least(1), "", "");
   }
 
-  void add_run() {
-    CLI::App* sub = command("run", "Do what the workflow says and is not done yet");
-    add_file(sub, true);
-    add_set(sub);
-    add_state(sub);
-    add_json(sub, "Events as NDJSON on stdout");
+  void add_colour(CLI::App* sub) {
     sub->add_option("--color", colour, "auto, always or never")
         ->type_name("WHEN")
         ->check(CLI::IsMember({"auto", "always", "never"}));
   }
+  // What `run` and `retry` have in common.
+  void add_running(CLI::App* sub) {
+    add_set(sub);
+    add_state(sub);
+    add_json(sub, "Events as NDJSON on stdout");
+    sub->add_flag("--detach", line.detach,
+                  "Go on in the background; what it says goes to STATE/controller.log")
+        ->excludes("--json");
+    add_colour(sub);
+  }
+
+  void add_run() {
+    CLI::App* sub = command("run", "Do what the workflow says and is not done yet");
+    add_file(sub, true);
+    add_running(sub);
+  }
   void add_plan() {
     CLI::App* sub = command("plan", "Say what `run` would do, and why");
     add_file(sub, true);
+    sub->add_flag("--verify", line.verify, "Read what was made, on every host, and say what is damaged (12)");
     add_set(sub);
     add_state(sub);
     add_json(sub, "As one JSON object");
@@ -95,8 +114,11 @@ struct Parser {
     add_state(sub);
     add_run_number(sub);
     add_json(sub, "As one JSON object");
+    sub->add_flag("--watch", line.watch, "Show it again as it changes, until it has ended")
+        ->excludes("--json");
     sub->add_flag("--exit-code", line.exit_code,
                   "End with 10 when running, 11 when interrupted, else with the run's exit code");
+    add_colour(sub);
   }
   void add_logs() {
     CLI::App* sub = command("logs", "Show the log of a step's task");
@@ -105,8 +127,58 @@ struct Parser {
     sub->add_option("--task", line.task, "Number of the task; default: the first that failed, else 0")
         ->type_name("N")
         ->check(at_least(0), "", "");
+    sub->add_flag("-f,--follow", line.follow, "Go on with what it writes, until it has ended");
     add_run_number(sub);
     add_state(sub);
+  }
+  void add_retry() {
+    CLI::App* sub =
+        command("retry",
+                "Make a new attempt of what failed in a run and of what follows, with that run's parameters");
+    sub->add_option("FILE", first, "The workflow file, where there are several")->type_name("");
+    sub->add_option("RUN", second, "Number of the run; default: the last")->type_name("");
+    sub->add_option("STEP", more, "Only these steps and what follows them")->type_name("");
+    add_running(sub);
+  }
+  void add_stop() {
+    CLI::App* sub = command("stop", "End what runs, and wait until it has ended");
+    sub->add_option("FILE", first, "The workflow file, where there are several")->type_name("");
+    sub->add_option("RUN", second, "Number of the run; default: the one that runs")->type_name("");
+    add_state(sub);
+  }
+  void add_hosts() {
+    CLI::App* sub = command("hosts", "Show the hosts of a workflow, try them, learn their keys");
+    sub->require_subcommand(0, 1);
+    CLI::App* list = sub->add_subcommand("list", "Show each host, its address, and when it was last seen");
+    add_file(list, false);
+    CLI::App* check = sub->add_subcommand(
+        "check",
+        "Try every host and every pair of them, and say what would stop a run; leaves nothing running");
+    add_file(check, true);
+    CLI::App* trust = sub->add_subcommand(
+        "trust", "Show the keys of the hosts that are not known yet, and record them once you agree");
+    add_file(trust, true);
+    trust->add_option("HOST", line.hosts, "Only these hosts")->type_name("");
+    trust->add_flag("--yes", line.yes, "Record them without asking");
+    for (CLI::App* action : {list, check, trust}) {
+      add_set(action);
+      add_state(action);
+      if (action != trust) add_json(action, "As one JSON object");
+    }
+  }
+  void add_gc() {
+    CLI::App* sub = command("gc", "Remove here and on every host what no kept run needs");
+    add_file(sub, false);
+    sub->add_flag("--dry-run", line.dry_run, "Say what would be removed, and remove nothing");
+    sub->add_option("--keep", line.keep,
+                    "How many results of each step, and how many runs, are kept; default: 1")
+        ->type_name("N")
+        ->check(at_least(1), "", "");
+    sub->add_flag("--all", line.all,
+                  "Remove everything of this workflow, results too, but the history of its runs");
+    add_set(sub);
+    add_state(sub);
+    add_json(sub, "As one JSON object");
   }
   void add_hand_over(const char* name, const char* about) {
     CLI::App* sub = command(name, about);
@@ -114,15 +186,53 @@ struct Parser {
     sub->set_help_flag("");
   }
 
-  void take(const CLI::App& chosen) {
+  Status take(const CLI::App& chosen) {
     line.command = chosen.get_name();
+    for (const CLI::App* action : chosen.get_subcommands()) line.action = action->get_name();
     line.file = file;
     line.state = state;
     if (colour == "always") line.colour = ColourMode::always;
     if (colour == "never") line.colour = ColourMode::never;
-    if (line.command != "logs") return;
+    if (line.command == "logs") return take_logs();
+    if (line.command == "retry" || line.command == "stop") return take_run_words();
+    return {};
+  }
+
+  Status take_logs() {
     line.step = second.empty() ? first : second;  // the one word that is needed
     if (!second.empty()) line.file = first;
+    if (line.step.empty()) return Error{Cause::bad_usage, "STEP is required; see `gnnflow logs --help`"};
+    return {};
+  }
+
+  // [FILE] [RUN] [STEP...]: a file has a '.' or '/' in it, which no step's name has; a number is the run.
+  Status take_run_words() {
+    std::vector<std::string> words = {first, second};
+    std::erase(words, "");
+    words.insert(words.end(), more.begin(), more.end());
+    auto word = words.begin();
+    if (word != words.end() && !is_name(*word)) line.file = *word++;
+    if (word != words.end()) {
+      if (std::optional<int64_t> number = parse_integer(*word)) {
+        line.run = *number;
+        ++word;
+        if (line.run < 1) {
+          return Error{Cause::bad_usage,
+                       fmt::format("RUN is a number from 1 on, not {}; see `gnnflow {} --help`", line.run,
+                                   line.command)};
+        }
+      }
+    }
+    line.steps.assign(word, words.end());
+    if (line.command == "stop" && !line.steps.empty()) {
+      const std::string hint =
+          line.run > 0
+              ? ""
+              : fmt::format("; a workflow file without '.' in its name is written ./{}", line.steps[0]);
+      return Error{Cause::bad_usage, fmt::format("RUN is a number, not '{}'{}; see `gnnflow stop --help`",
+                                                 line.steps[0], hint)};
+    }
+    return {};
   }
 };
 
@@ -138,6 +248,39 @@ std::optional<Error> unknown_command(const Parser& parser, const std::vector<std
   return Error{Cause::bad_usage, fmt::format("unknown command '{}'{}", arguments[0],
                                              near ? fmt::format("; did you mean '{}'?", *near)
                                                   : fmt::format("; there are {}", join(names, ", ")))};
+}
+
+// Neither does it say which option was meant.
+std::optional<std::string> unknown_option(const CLI::App& chosen, const std::vector<std::string>& arguments) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : chosen.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) known.push_back("-" + name);
+  }
+  for (const std::string& argument : arguments) {
+    const std::string name = argument.substr(0, argument.find('='));
+    if (name == "--") return std::nullopt;
+    if (!name.starts_with('-') || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (name.size() < 3 && !name.starts_with("--")) continue;  // "-", or letters that stand together
+    std::optional<std::string> near = nearest(name, known);
+    return fmt::format("unknown option '{}'{}", name, near ? fmt::format("; did you mean '{}'?", *near) : "");
+  }
+  return std::nullopt;
+}
+
+Error wrong_use(const Parser& parser, const CLI::ParseError& error,
+                const std::vector<std::string>& arguments) {
+  const auto parsed = [](const CLI::App* sub) { return sub->parsed(); };
+  const CLI::App* app = &parser.app;
+  std::string words;  // "hosts check "
+  for (auto inner = app->get_subcommands(parsed); !inner.empty(); inner = app->get_subcommands(parsed)) {
+    app = inner[0];
+    words += app->get_name() + " ";
+  }
+  const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  std::optional<std::string> unknown = extra ? unknown_option(*app, arguments) : std::nullopt;
+  return {Cause::bad_usage, fmt::format("{}; see `gnnflow {}--help`",
+                                        unknown.value_or(std::string(trimmed(error.what()))), words)};
 }
 
 }  // namespace
@@ -158,9 +301,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     parser.line.text = parser.app.help();  // of the command, when one was named
     return std::move(parser.line);
   } catch (const CLI::ParseError& error) {
-    const std::vector<CLI::App*> chosen = parser.app.get_subcommands();
-    return Error{Cause::bad_usage, fmt::format("{}; see `gnnflow {}--help`", trimmed(error.what()),
-                                               chosen.empty() ? "" : chosen[0]->get_name() + " ")};
+    return wrong_use(parser, error, arguments);
   }
   const std::vector<CLI::App*> chosen = parser.app.get_subcommands();
   if (parser.version) {
@@ -168,10 +309,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
   } else if (chosen.empty()) {
     return Error{Cause::bad_usage, "which command? See `gnnflow --help`"};
   } else {
-    parser.take(*chosen[0]);
-    if (parser.line.command == "logs" && parser.line.step.empty()) {
-      return Error{Cause::bad_usage, "STEP is required; see `gnnflow logs --help`"};
-    }
+    TRY(parser.take(*chosen[0]));
   }
   return std::move(parser.line);
 }

@@ -19,11 +19,21 @@ struct CommandLine {
   std::vector<std::string> set;
   bool json = false;
   bool exit_code = false;
+  bool verify = false;
+  bool detach = false;  // of run and retry
+  bool watch = false;   // of status
+  bool follow = false;  // of logs
   ColourMode colour = ColourMode::automatic;
   int64_t run = 0;  // 0: the last
   std::string step;
-  int task = -1;                  // -1: not said
-  std::vector<std::string> rest;  // of graph and partition: what follows, untouched
+  std::vector<std::string> steps;     // of retry; empty: all
+  int task = -1;                      // -1: not said
+  std::string action;                 // of hosts: "trust", "check", "list"
+  std::vector<std::string> hosts;     // of hosts trust; empty: all
+  bool yes = false;                   // of hosts trust: without asking
+  bool dry_run = false, all = false;  // of gc
+  int keep = 1;                       // of gc: how many results of each step
+  std::vector<std::string> rest;      // of graph and partition: what follows, untouched
 };
 
 // `arguments` without the program's name. What is wrong is bad_usage.

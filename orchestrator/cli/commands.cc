@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/child_process.h"
+#include "common/base/text.h"
 #include "orchestrator/cli/version.h"
 
 namespace gnnflow {
@@ -19,13 +20,46 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"run", run_command},         {"plan", plan_command},       {"status", status_command},
-    {"logs", logs_command},       {"graph", hand_over_command}, {"partition", hand_over_command},
+    {"run", run_command},         {"plan", plan_command},
+    {"status", status_command},   {"logs", logs_command},
+    {"retry", retry_command},     {"stop", stop_command},
+    {"hosts", hosts_command},     {"gc", gc_command},
+    {"graph", hand_over_command}, {"partition", hand_over_command},
     {"version", version_command}, {"help", help_command},
 };
 
+struct GraphCommand {
+  std::string_view name, about;
+};
 // What `gnnflow graph` hands over; `gnnflow partition` is the command of that name itself.
-constexpr std::string_view kGraphCommands[] = {"import", "generate", "info", "verify", "sample", "list"};
+constexpr GraphCommand kGraphCommands[] = {
+    {"import", "Make a graph directory from plain .npy files"},
+    {"generate", "Make a graph out of a seed"},
+    {"info", "Say what a graph or partition holds"},
+    {"verify", "Read a graph or partition whole and check it"},
+    {"sample", "Show the blocks of one batch in original ids"},
+    {"list", "Name the files of a directory, or those that a part needs"},
+};
+
+std::string graph_help() {
+  std::string text =
+      "Make or look at graph directories, without a workflow\n"
+      "Usage: gnnflow graph COMMAND ...\n\nCommands:\n";
+  for (const GraphCommand& command : kGraphCommands) {
+    text += fmt::format("  {:<27} {}\n", command.name, command.about);
+  }
+  return text + "\n`gnnflow graph COMMAND --help` lists the options.\n";
+}
+
+Error unknown_graph_command(const std::vector<std::string>& words) {
+  std::vector<std::string> names;
+  for (const GraphCommand& command : kGraphCommands) names.emplace_back(command.name);
+  const std::string all = join(names, ", ");
+  if (words.empty()) return {Cause::bad_usage, "graph what?: write one of " + all};
+  std::optional<std::string> near = nearest(words[0], names);
+  return {Cause::bad_usage, near ? fmt::format("graph {}: did you mean '{}'?", words[0], *near)
+                                 : fmt::format("graph {}: write one of {}", words[0], all)};
+}
 
 int tell(const Error& error, const Console& console) {
   // Errors of a workflow file begin with their place.
@@ -46,22 +80,24 @@ int run_gnnflow(const std::vector<std::string>& arguments, const Console& consol
   return done ? *done : tell(done.error(), console);
 }
 
-Result<int> hand_over_command(const CommandLine& line, const Console&) {
+Result<int> hand_over_command(const CommandLine& line, const Console& console) {
   std::vector<std::string> words = line.rest;
   if (line.command == "partition") {
     words.insert(words.begin(), "partition");
   } else {
-    bool help = !words.empty() && (words[0] == "--help" || words[0] == "-h");
-    bool known = !words.empty() && std::find(std::begin(kGraphCommands), std::end(kGraphCommands),
-                                             words[0]) != std::end(kGraphCommands);
-    if (!known && !help) {
-      return Error{Cause::bad_usage,
-                   fmt::format("graph {}: write one of {}", words.empty() ? "what?" : words[0],
-                               fmt::join(kGraphCommands, ", "))};
+    if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
+      console.out(graph_help());
+      return 0;
     }
+    const bool known =
+        !words.empty() && std::any_of(std::begin(kGraphCommands), std::end(kGraphCommands),
+                                      [&](const GraphCommand& c) { return c.name == words[0]; });
+    if (!known) return unknown_graph_command(words);
   }
   std::string program = program_beside("gnnflow-worker").string();
-  std::vector<char*> argv = {program.data()};
+  // How it was called: its help says so too.
+  std::string name = line.command == "partition" ? "gnnflow" : "gnnflow graph";
+  std::vector<char*> argv = {name.data()};
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   ::execv(program.c_str(), argv.data());

@@ -15,6 +15,10 @@ Result<int> run_command(const CommandLine& line, const Console& console);
 Result<int> plan_command(const CommandLine& line, const Console& console);
 Result<int> status_command(const CommandLine& line, const Console& console);
 Result<int> logs_command(const CommandLine& line, const Console& console);
+Result<int> retry_command(const CommandLine& line, const Console& console);
+Result<int> stop_command(const CommandLine& line, const Console& console);
+Result<int> hosts_command(const CommandLine& line, const Console& console);
+Result<int> gc_command(const CommandLine& line, const Console& console);
 Result<int> hand_over_command(const CommandLine& line,
                               const Console& console);  // does not return when it succeeds
 Result<int> version_command(const CommandLine& line, const Console& console);

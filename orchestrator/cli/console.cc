@@ -18,6 +18,13 @@ void write_all(int descriptor, std::string_view text) {
   }
 }
 
+// Up to the end of the line, or of the input.
+std::string read_line() {
+  std::string line;
+  for (char letter = 0; ::read(STDIN_FILENO, &letter, 1) == 1 && letter != '\n';) line += letter;
+  return line;
+}
+
 }  // namespace
 
 Console process_console() {
@@ -26,6 +33,7 @@ Console process_console() {
   console.err = [](std::string_view text) { write_all(STDERR_FILENO, text); };
   console.out_is_terminal = ::isatty(STDOUT_FILENO) == 1;
   console.err_is_terminal = ::isatty(STDERR_FILENO) == 1;
+  if (console.err_is_terminal && ::isatty(STDIN_FILENO) == 1) console.answer = read_line;
   std::error_code ignored;
   console.folder = fs::current_path(ignored);
   return console;

@@ -11,6 +11,7 @@ namespace gnnflow {
 struct Console {
   std::function<void(std::string_view)> out, err;  // written at once
   bool out_is_terminal = false, err_is_terminal = false;
+  std::function<std::string()> answer = {};  // a line that a person types; null: there is nobody to ask
   fs::path folder;  // the current folder: where a workflow is looked for when none is named
 };
 

@@ -9,38 +9,10 @@
 
 #include "common/base/child_process.h"
 #include "orchestrator/remote/local_host.h"
+#include "orchestrator/remote/ssh_host.h"
 
 namespace gnnflow {
 namespace {
-
-constexpr std::string_view kDefaultWorkspace = "~/.cache/gnnflow";
-
-// A host that this version cannot reach: plans may name it, whoever wants something of it is told.
-class FarHost final : public Host {
- public:
-  explicit FarHost(const HostEntry& entry) : name_(entry.name), address_(entry.address) {}
-  const std::string& name() const override { return name_; }
-  fs::path root() const override { return {}; }
-  Status start_daemon(Milliseconds, Milliseconds, Deadline) override { return refusal(); }
-  Result<bool> daemon_alive() override { return refusal(); }
-  Result<MessageLink> connect(Deadline) override { return refusal(); }
-  Status put(const fs::path&, const std::vector<HostFile>&, const fs::path&, const TransferProgress&,
-             const StopSignal&) override {
-    return refusal();
-  }
-  Status get(const fs::path&, const std::vector<HostFile>&, const fs::path&, const TransferProgress&,
-             const StopSignal&) override {
-    return refusal();
-  }
-  Result<std::vector<bool>> check(const std::vector<HostFile>&, const fs::path&, bool) override {
-    return refusal();
-  }
-  Result<std::string> read(const fs::path&, int64_t) override { return refusal(); }
-
- private:
-  Error refusal() const { return unreachable_host(name_, address_); }
-  std::string name_, address_;
-};
 
 Result<fs::path> home() {
   const char* named = std::getenv("HOME");
@@ -63,21 +35,36 @@ Result<fs::path> workspace_of(const HostEntry& host, const Workflow& workflow) {
 
 }  // namespace
 
-Error unreachable_host(const std::string& name, const std::string& address) {
-  return {
-      Cause::unreachable,
-      fmt::format("host {} at {}: this version reaches only hosts of this machine; write `address: local`",
-                  name, address)};
+SshTarget ssh_target(const HostEntry& host, const Workflow& workflow, const fs::path& state) {
+  SshTarget target;
+  target.name = host.name;
+  target.address = host.address;
+  target.user = host.user;
+  target.port = host.port;
+  target.identity = host.identity;
+  const bool beside = !host.identity.empty() && !host.identity.starts_with("~") && target.identity.is_relative();
+  if (beside) target.identity = workflow.file.parent_path() / target.identity;
+  target.known_hosts = state / "known_hosts";
+  return target;
 }
 
 Result<std::vector<std::unique_ptr<Host>>> make_hosts(const Workflow& workflow, const fs::path& state,
-                                                      const std::string& store_id) {
+                                                      const std::string& store_id, const StopSignal* stop) {
   fs::path worker = program_beside("gnnflow-worker");
+  const auto own = std::make_shared<OwnPrograms>(worker.parent_path());
+  const auto gate = std::make_shared<SshGate>();
   std::vector<std::unique_ptr<Host>> hosts;
   hosts.push_back(std::make_unique<LocalHost>(std::string(kController), state, store_id, worker));
   for (const HostEntry& entry : workflow.hosts) {
     if (entry.address != "local") {
-      hosts.push_back(std::make_unique<FarHost>(entry));
+      SshHostOptions options;
+      options.target = ssh_target(entry, workflow, state);
+      options.workspace = entry.workspace.empty() ? std::string(kDefaultWorkspace) : entry.workspace;
+      options.store_id = store_id;
+      options.own = own;
+      options.gate = gate;
+      options.stop = stop;
+      hosts.push_back(std::make_unique<SshHost>(std::move(options)));
       continue;
     }
     TRY(fs::path workspace, workspace_of(entry, workflow));

@@ -6,14 +6,19 @@
 #include <vector>
 
 #include "orchestrator/remote/host.h"
+#include "orchestrator/remote/ssh_session.h"
 #include "orchestrator/workflow/workflow.h"
 
 namespace gnnflow {
 
-// Entries of other machines are there too, and answer every call with unreachable_host().
-Result<std::vector<std::unique_ptr<Host>>> make_hosts(const Workflow& workflow, const fs::path& state,
-                                                      const std::string& store_id);
+constexpr std::string_view kDefaultWorkspace = "~/.cache/gnnflow";
 
-Error unreachable_host(const std::string& name, const std::string& address);
+// Nothing is connected yet. `stop` ends the sending of programs to another machine, and outlives the hosts.
+Result<std::vector<std::unique_ptr<Host>>> make_hosts(const Workflow& workflow, const fs::path& state,
+                                                      const std::string& store_id,
+                                                      const StopSignal* stop = nullptr);
+
+// How an entry of another machine is reached. Keys are known by the state's own file beside the user's.
+SshTarget ssh_target(const HostEntry& host, const Workflow& workflow, const fs::path& state);
 
 }  // namespace gnnflow

@@ -44,6 +44,22 @@ StatePlace place_of_workflow(const CommandLine& line, const Console& console, co
   return {workflow.file, state_beside(workflow.file, workflow.name)};
 }
 
+std::string place_words(const CommandLine& line) {
+  std::string words = line.file.empty() ? "" : " " + line.file.string();
+  return line.state.empty() ? words : words + " --state " + line.state.string();
+}
+
+Result<fs::path> workflow_file(const StatePlace& place, StoreReader& reader) {
+  if (!place.file.empty()) return place.file;
+  TRY(StoreOwner owner, reader.owner());
+  if (owner.file.empty()) {
+    return Error{Cause::bad_usage,
+                 fmt::format("{}: the state does not say of which workflow file it is; give FILE too",
+                             place.folder.string())};
+  }
+  return owner.file;
+}
+
 Result<StatePlace> find_state(const CommandLine& line, const Console& console) {
   if (!line.file.empty()) {
     fs::path file = absolute_in(console, line.file);
@@ -54,7 +70,9 @@ Result<StatePlace> find_state(const CommandLine& line, const Console& console) {
   if (!line.state.empty()) return StatePlace{{}, absolute_in(console, line.state)};
   std::vector<StatePlace> found = with_state(console.folder);
   if (found.size() == 1) return found[0];
-  std::string command = line.command == "logs" ? "logs FILE STEP" : line.command + " FILE";
+  std::string command = line.command == "logs"    ? "logs FILE STEP"
+                        : line.command == "hosts" ? "hosts list FILE"
+                                                  : line.command + " FILE";
   if (found.empty()) {
     return Error{
         Cause::not_found,

@@ -5,6 +5,7 @@
 #include "common/base/result.h"
 #include "orchestrator/cli/command_line.h"
 #include "orchestrator/cli/console.h"
+#include "orchestrator/store/store_reader.h"
 #include "orchestrator/workflow/workflow.h"
 
 namespace gnnflow {
@@ -18,6 +19,12 @@ constexpr std::string_view kDatabaseName = "gnnflow.db";
 
 // Of a workflow that was loaded.
 StatePlace place_of_workflow(const CommandLine& line, const Console& console, const Workflow& workflow);
+
+// FILE and --state as they were given, for a command that a person is told to write: " flow.yml --state s".
+std::string place_words(const CommandLine& line);
+
+// The file of the workflow whose state it is: as given, or as the state says.
+Result<fs::path> workflow_file(const StatePlace& place, StoreReader& reader);
 
 // For commands that may go without FILE: then the only workflow in the current folder that has a state.
 Result<StatePlace> find_state(const CommandLine& line, const Console& console);

@@ -56,6 +56,14 @@ std::string progress_text(const Json& json) {
     text += fmt::format("{}{} of {} {}", text.empty() ? "" : ", ", format_count(progress.done),
                         format_count(progress.total), progress.unit);
   }
+  if (progress.rate > 0 && progress.total > progress.done) {
+    const double left = static_cast<double>(progress.total - progress.done) / progress.rate;
+    const bool bytes = progress.unit == "bytes";
+    text += fmt::format(
+        ", {}/s, {} left",
+        bytes ? format_bytes(progress.rate) : fmt::format("{:.0f} {}", progress.rate, progress.unit),
+        format_duration(Milliseconds(static_cast<int64_t>(std::min(left, 1e7)) * 1000)));
+  }
   if (!progress.note.empty()) text += fmt::format("{}{}", text.empty() ? "" : ", ", progress.note);
   return text;
 }
@@ -80,14 +88,6 @@ std::string task_detail(const TaskRow& task, int64_t now_ms) {
   return "";
 }
 
-std::string step_detail(const StepStatus& step) {
-  if (step.attempt && (step.state == StepState::failed || step.state == StepState::cancelled) &&
-      !step.attempt->message.empty()) {
-    return step.attempt->message;
-  }
-  return step.row.reason;
-}
-
 // Only where they say something: of steps that are going on, or did not end well.
 bool shows_tasks(StepState state) {
   return state == StepState::running || state == StepState::up || state == StepState::failed ||
@@ -97,9 +97,8 @@ bool shows_tasks(StepState state) {
 std::string task_lines(const StepStatus& step, int64_t now_ms) {
   std::string text;
   for (const TaskRow& task : step.tasks) {
-    std::string name = task.role.empty() ? fmt::format("task {}", task.index) : task.role;
     std::string detail = task_detail(task, now_ms);
-    text += fmt::format("    {} on {}: {}{}{}\n", name, task.host, name_of(task.state),
+    text += fmt::format("    {} on {}: {}{}{}\n", task_name(task), task.host, name_of(task.state),
                         detail.empty() ? "" : ", ", detail);
   }
   return text;
@@ -135,7 +134,8 @@ Json step_json(const StepStatus& step) {
   Json json(Json::Object{{"step", step.row.step},
                          {"kind", step.row.kind},
                          {"state", name_of(step.state)},
-                         {"reason", step.row.reason}});
+                         {"reason", step.row.reason},
+                         {"waits", step.row.waits}});
   if (step.attempt) {
     const AttemptRow& attempt = *step.attempt;
     json["attempt"] = Json::Object{{"number", attempt.number},         {"run", attempt.run},
@@ -149,6 +149,25 @@ Json step_json(const StepStatus& step) {
 }
 
 }  // namespace
+
+std::string task_name(const TaskRow& task) {
+  return task.role.empty() ? fmt::format("task {}", task.index) : task.role;
+}
+
+std::string step_detail(const StepStatus& step) {
+  if (step.attempt && (step.state == StepState::failed || step.state == StepState::cancelled) &&
+      !step.attempt->message.empty()) {
+    return step.attempt->message;
+  }
+  if (step.state == StepState::waiting && !step.row.waits.empty()) return step.row.waits;
+  return step.row.reason;
+}
+
+std::string run_end_text(const RunStatus& status) {
+  if (status.state == StepState::interrupted)
+    return "the controller is gone; `gnnflow run` goes on from here\n";
+  return status.run.summary.empty() ? "" : status.run.summary + "\n";
+}
 
 std::string status_text(const RunStatus& status, const StatusScene& scene) {
   const RunRow& run = status.run;
@@ -176,10 +195,7 @@ std::string status_text(const RunStatus& status, const StatusScene& scene) {
     text += line + "\n";
     if (shows_tasks(step.state)) text += task_lines(step, scene.now_ms) + tail_lines(step);
   }
-  if (status.state == StepState::interrupted)
-    text += "the controller is gone; `gnnflow run` goes on from here\n";
-  if (!run.summary.empty()) text += run.summary + "\n";
-  return text;
+  return text + run_end_text(status);
 }
 
 Json status_json(const RunStatus& status, const StatusScene& scene) {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "common/base/json.h"
-#include "orchestrator/store/run_store.h"
+#include "orchestrator/store/run_rows.h"
 
 namespace gnnflow {
 
@@ -14,6 +14,12 @@ struct StatusScene {
   bool colour = false;
 };
 
+// "rank 1", "task 0".
+std::string task_name(const TaskRow& task);
+// Why the step is in its state, in a line; may be empty.
+std::string step_detail(const StepStatus& step);
+// The last lines about a run that goes on no more.
+std::string run_end_text(const RunStatus& status);
 std::string status_text(const RunStatus& status, const StatusScene& scene);
 Json status_json(const RunStatus& status, const StatusScene& scene);
 

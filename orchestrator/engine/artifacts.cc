@@ -1,6 +1,7 @@
 // Where pieces lie, and bringing them to where they are read.
 #include "orchestrator/engine/artifacts.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/digest.h"
@@ -16,11 +17,11 @@ fs::path brought_path(const Piece& piece) {
   return fs::path("data") / (piece.digest + ".whole") / piece.name;
 }
 
-Result<HostFile> host_file(const fs::path& file) {
+Result<HostFile> host_file(const fs::path& file, const StopSignal& halt) {
   std::error_code error;
   const auto bytes = fs::file_size(file, error);
   if (error) return Error{Cause::bad_data, file.string() + " cannot be read: " + error.message()};
-  TRY(auto digest, digest_of_file(file));
+  TRY(auto digest, digest_of_file(file, &halt));
   return HostFile{file.filename(), static_cast<int64_t>(bytes), digest};
 }
 
@@ -28,7 +29,7 @@ Status put_piece(Host& host, const fs::path& from, const fs::path& to, const Sto
   TRY(auto text, read_file(manifest_of(from), kMostManifestBytes));
   TRY(auto files, parse_manifest(text, manifest_of(from).string()));
   TRY(host.put(from, files, to, kNoProgress, halt));
-  TRY(auto manifest, host_file(manifest_of(from)));
+  TRY(auto manifest, host_file(manifest_of(from), halt));
   return host.put(from.parent_path(), {manifest}, to.parent_path(), kNoProgress, halt);
 }
 
@@ -40,16 +41,28 @@ Status get_piece(Host& host, const fs::path& from, const fs::path& to, const Sto
   return write_file_atomically(manifest_of(to), text);
 }
 
+Status check_piece(Host& host, const fs::path& path) {
+  TRY(auto text, host.read(manifest_of(path), kMostManifestBytes));
+  TRY(auto files, parse_manifest(text, "manifest of " + path.string() + " on " + host.name()));
+  TRY(auto there, host.check(files, path, false));
+  for (size_t i = 0; i < there.size(); ++i) {
+    if (!there[i])
+      return Error{Cause::not_found,
+                   path.string() + ": file " + files[i].path + " is gone or has another size"};
+  }
+  return {};
+}
+
 Status put_local(Host& host, const fs::path& from, const fs::path& to, const StopSignal& halt) {
   std::error_code error;
   std::vector<HostFile> files;
   if (!fs::is_directory(from, error)) {
-    TRY(auto file, host_file(from));
+    TRY(auto file, host_file(from, halt));
     return host.put(from.parent_path(), {file}, to, kNoProgress, halt);
   }
   for (const auto& entry : fs::recursive_directory_iterator(from, error)) {
     if (!entry.is_regular_file(error)) continue;
-    TRY(auto file, host_file(entry.path()));
+    TRY(auto file, host_file(entry.path(), halt));
     file.path = entry.path().lexically_relative(from).string();
     files.push_back(std::move(file));
   }
@@ -107,27 +120,68 @@ Result<fs::path> Artifacts::partition_on(const std::string& host, const std::str
 void Artifacts::bring(const std::string& host, const Piece& piece, Then then) {
   auto here = locations_.on(host, piece.digest, piece.name);
   if (!here) return then(std::move(here).error());
-  if (*here) return then(pool_.root(host) / **here);
-  auto& waiting = moving_[{host, piece.digest, piece.name}];
+  if (*here && looked_at_.count(key_of(host, piece)) != 0) return then(pool_.root(host) / **here);
+  auto& waiting = moving_[key_of(host, piece)];
   waiting.push_back(std::move(then));
   if (waiting.size() > 1) return;
-  const auto end = [this, host, piece](const Result<fs::path>& result) { finish(host, piece, result); };
+  if (!*here) return bring_from_others(host, piece);
+  const LocationRow copy{piece.digest, piece.name, host, **here, true};
+  look(copy, [this, copy, host, piece](const Status& there) {
+    if (there) return finish(host, piece, pool_.root(host) / copy.path);
+    if (forget_if_gone(copy, there.error())) return bring_from_others(host, piece);
+    finish(host, piece, there.error());
+  });
+}
 
-  const std::string controller(kController);
-  auto copies = locations_.of(piece.digest, piece.name);
-  if (!copies) return end(std::move(copies).error());
-  const LocationRow* source = nullptr;
-  for (const LocationRow& row : *copies) {
-    if (pool_.knows(row.host) && (!source || row.host == controller)) source = &row;
+// Every file with its size.
+void Artifacts::look(const LocationRow& copy, std::function<void(Status)> then) {
+  if (locations_.seen().count(copy.host) != 0) {
+    const std::string fault = locations_.fault(copy);
+    return then(fault.empty() ? Status() : Status(Error{Cause::not_found, fault}));
   }
-  if (!source)
-    return end(Error{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest});
-  const auto onward = [this, host, piece, end, controller](Result<fs::path> local) {
-    if (!local || host == controller) return end(local);
-    send(host, *local, piece, end);
+  pool_.work<Status>(
+      copy.host, [path = fs::path(copy.path)](Host& host) { return check_piece(host, path); },
+      std::move(then));
+}
+
+// Not because nobody could be asked.
+bool Artifacts::forget_if_gone(const LocationRow& copy, const Error& error) {
+  if (error.cause != Cause::not_found && error.cause != Cause::bad_data) return false;
+  return static_cast<bool>(store_.remove_location(copy));
+}
+
+// The controller's copy first: it is sent at once.
+void Artifacts::bring_from_others(const std::string& host, const Piece& piece) {
+  auto copies = locations_.of(piece.digest, piece.name);
+  if (!copies) return finish(host, piece, std::move(copies).error());
+  std::erase_if(*copies, [&](const LocationRow& row) { return !pool_.knows(row.host) || row.host == host; });
+  std::stable_partition(copies->begin(), copies->end(),
+                        [](const LocationRow& row) { return row.host == kController; });
+  try_next(host, piece, std::move(*copies), std::nullopt);
+}
+
+void Artifacts::try_next(const std::string& host, const Piece& piece, std::vector<LocationRow> sources,
+                         std::optional<Error> last) {
+  if (sources.empty()) {
+    const Error none{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest};
+    return finish(host, piece, last.value_or(none));
+  }
+  const LocationRow source = sources.front();
+  sources.erase(sources.begin());
+  const std::string controller(kController);
+  const auto onward = [=, this](Result<fs::path> local) {
+    if (!local) {
+      forget_if_gone(source, local.error());
+      return try_next(host, piece, sources, std::move(local).error());
+    }
+    if (host == controller) return finish(host, piece, local);
+    send(host, *local, piece,
+         [this, host, piece](const Result<fs::path>& sent) { finish(host, piece, sent); });
   };
-  if (source->host == controller) return onward(pool_.root(controller) / source->path);
-  fetch(source->host, source->path, piece, onward);
+  if (source.host != controller) return fetch(source.host, source.path, piece, onward);
+  look(source, [this, source, onward, controller](const Status& there) {
+    onward(there ? Result<fs::path>(pool_.root(controller) / source.path) : Result<fs::path>(there.error()));
+  });
 }
 
 void Artifacts::fetch(const std::string& source, const std::string& path, const Piece& piece, Then then) {
@@ -166,7 +220,8 @@ Result<fs::path> Artifacts::arrived(const std::string& host, const Piece& piece,
 }
 
 void Artifacts::finish(const std::string& host, const Piece& piece, const Result<fs::path>& result) {
-  for (auto& then : std::exchange(moving_[{host, piece.digest, piece.name}], {})) then(result);
+  if (result) looked_at_.insert(key_of(host, piece));
+  for (auto& then : std::exchange(moving_[key_of(host, piece)], {})) then(result);
 }
 
 void Artifacts::bring_local(const std::string& host, const fs::path& from, const std::string& digest,

@@ -25,7 +25,7 @@ class Locations {
  public:
   using Roots =
       std::map<std::string, fs::path, std::less<>>;  // of the hosts whose files this process can see
-  Locations(RunStore* store, Roots roots) : store_(store), roots_(std::move(roots)) {}
+  Locations(PastResults* store, Roots roots) : store_(store), roots_(std::move(roots)) {}
 
   // Below the host's root; nothing when no verified copy is there.
   Result<std::optional<std::string>> on(const std::string& host, const std::string& digest,
@@ -41,7 +41,7 @@ class Locations {
   }
 
  private:
-  RunStore* store_;
+  PastResults* store_;
   Roots roots_;
 };
 
@@ -52,6 +52,8 @@ class Artifacts {
   Artifacts(RunStore& store, HostPool& pool, Locations& locations, const StopSignal& halt)
       : store_(store), pool_(pool), locations_(locations), halt_(halt) {}
 
+  // What lies there already is looked at once in a run: it may have been removed by hand. A copy that turns
+  // out to be gone is forgotten, and the next one is taken.
   void bring(const std::string& host, const Piece& piece, Then then);
   // A file or folder of this machine, with the digest of its content.
   void bring_local(const std::string& host, const fs::path& from, const std::string& digest, Then then);
@@ -59,8 +61,13 @@ class Artifacts {
   Result<fs::path> partition_on(const std::string& host, const std::string& digest);
 
  private:
-  struct Transfer;
-  using Files = std::vector<HostFile>;
+  using Key = std::tuple<std::string, std::string, std::string>;  // host, digest, piece
+  static Key key_of(const std::string& host, const Piece& piece) { return {host, piece.digest, piece.name}; }
+  void look(const LocationRow& copy, std::function<void(Status)> then);
+  bool forget_if_gone(const LocationRow& copy, const Error& error);
+  void bring_from_others(const std::string& host, const Piece& piece);
+  void try_next(const std::string& host, const Piece& piece, std::vector<LocationRow> sources,
+                std::optional<Error> last);
   void fetch(const std::string& source, const std::string& path, const Piece& piece, Then then);
   void send(const std::string& host, const fs::path& from, const Piece& piece, Then then);
   void finish(const std::string& host, const Piece& piece, const Result<fs::path>& result);
@@ -70,8 +77,8 @@ class Artifacts {
   HostPool& pool_;
   Locations& locations_;
   const StopSignal& halt_;
-  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Then>>
-      moving_;  // (host, digest, piece)
+  std::map<Key, std::vector<Then>> moving_;
+  std::set<Key> looked_at_;  // in this run
 };
 
 }  // namespace gnnflow

@@ -9,9 +9,9 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kOrderLimit{30'000};
-constexpr Milliseconds kAgain{200};
+constexpr Milliseconds kAgain{200}, kKillAgain{5'000};
 constexpr Milliseconds kPublishLimit{3'600'000};  // digests and fsync of everything that it made
-constexpr Milliseconds kEndSlack{15'000};  // beyond grace, until a task that was told to end is taken as lost
+constexpr Milliseconds kEndSlack{15'000};         // beyond grace, until a task that was told to end is killed
 
 Message order_for(std::string_view type, const std::string& token) {
   Message order;
@@ -49,6 +49,15 @@ Attempt::Attempt(Workbench& bench, AttemptSetup setup, AttemptOwner& owner)
                  task.row.state == TaskState::lost;
     task.good = task.row.state == TaskState::exited && task.row.code == 0;
     tasks_.push_back(std::move(task));
+  }
+  was_publishing_ = row_.state == AttemptState::publishing;
+  // One that is only to be cancelled: its hosts must be reached to take away what it may have published.
+  if (was_publishing_ && setup.plans.empty()) {
+    for (Task& task : tasks_) task.ended = false;
+  }
+  if (kind_ && !row_.resume_key.empty()) {
+    const int64_t most = step_->options.integer_or("checkpoint_copy", bench.workflow.checkpoint_copy);
+    checkpoints_.emplace(bench, row_.step, row_.resume_key, most);
   }
 }
 
@@ -116,15 +125,48 @@ void Attempt::failing(AttemptEnd first) {
 
 void Attempt::stop_others() {
   stopped_at_ = bench_.clock.now();
+  if (checkpoints_) checkpoints_->stop();
   for (size_t i = 0; i < tasks_.size(); ++i) {
     if (!tasks_[i].ended) stop_task(static_cast<int>(i));
   }
+  // Of a host that cannot be asked nothing can be said: it comes back, or is lost in its time.
   bench_.timers.after(bench_.workflow.grace + kEndSlack, [this] {
-    if (phase_ != Phase::ending) return;
-    for (size_t i = 0; i < tasks_.size(); ++i) {
-      if (!tasks_[i].ended) task_lost(static_cast<int>(i), "it did not end when told to");
-    }
+    if (phase_ == Phase::ending) kill();
   });
+}
+
+void Attempt::kill() {
+  for (size_t i = 0; i < tasks_.size() && !over(); ++i) {
+    if (!tasks_[i].ended && tasks_[i].asked) end_now(static_cast<int>(i), "it did not end when told to");
+  }
+}
+
+// The daemon kills whatever carries the token, and answers when nothing does: then the task has ended, or is
+// lost.
+void Attempt::end_now(int index, const std::string& why) {
+  Task& task = tasks_[index];
+  if (task.kill_began == Monotonic()) task.kill_began = bench_.clock.now();
+  bench_.pool.order(task.row.host, order_for("discard", task.row.token), bench_.workflow.grace + kOrderLimit,
+                    [this, index, why](Result<Message> answer) {
+                      Task& at = tasks_[index];
+                      // An unknown host is asked when it is back.
+                      if (at.ended || (!answer && answer.error().cause == Cause::unreachable)) return;
+                      if (answer) return gone_now(index, why);
+                      if (bench_.clock.now() - at.kill_began >= bench_.pool.lost_after())
+                        return task_lost(index, why + ": " + answer.error().message);
+                      bench_.timers.after(kKillAgain, [this, index, why] {
+                        if (!tasks_[index].ended) end_now(index, why);
+                      });
+                    });
+}
+
+// Its end may be on its way as an event: the journal has it first.
+void Attempt::gone_now(int index, const std::string& why) {
+  bench_.pool.order(tasks_[index].row.host, order_for("ask", tasks_[index].row.token), kOrderLimit,
+                    [this, index, why](Result<Message> answer) {
+                      if (tasks_[index].ended || !answer || has_ended(index, answer->head)) return;
+                      task_lost(index, why);
+                    });
 }
 
 void Attempt::stop_task(int index) {
@@ -175,16 +217,25 @@ void Attempt::ask_answered(int index, Result<Message> answer) {
     if (answer.error().cause == Cause::unreachable) return again(index);
     return task_lost(index, answer.error().message);
   }
-  const std::string state = answer->head.text_or("state", "");
   task.answered = true;
-  if (!answer->head.boolean_or("known", false) || state == "lost") {
-    task_lost(index, state == "lost" ? "its daemon ended and took it along" : "its daemon does not know it");
-  } else if (state == "exited" || state == "killed") {
-    task_ended(index, static_cast<int>(answer->head.integer_or("code", 0)),
-               static_cast<int>(answer->head.integer_or("signal", 0)), answer->head);
-  } else if (ending()) {
-    stop_task(index);
+  if (has_ended(index, answer->head)) return;
+  const std::string state = answer->head.text_or("state", "");
+  if (answer->head.boolean_or("known", false) && state != "lost") {
+    if (ending()) stop_task(index);
+    return;
   }
+  const std::string why =
+      state == "lost" ? "its daemon ended and took it along" : "its daemon does not know it";
+  // Only what is gone may be called lost.
+  answer->head.boolean_or("gone", false) ? task_lost(index, why) : end_now(index, why);
+}
+
+bool Attempt::has_ended(int index, const Json& said) {
+  const std::string state = said.text_or("state", "");
+  if (state != "exited" && state != "killed") return false;
+  task_ended(index, static_cast<int>(said.integer_or("code", 0)),
+             static_cast<int>(said.integer_or("signal", 0)), said);
+  return true;
 }
 
 void Attempt::event(int index, const Message& event) {
@@ -211,6 +262,7 @@ void Attempt::task_ended(int index, int code, int signal, const Json& said) {
   if (task.ended) return;
   task.ended = true;
   task.good = code == 0 && signal == 0;
+  const bool stored = is_final(task.row.state);
   task.cause =
       cause_named(said.text_or("cause", "")).value_or(signal ? Cause::failed : cause_of_exit_code(code));
   task.row.state = signal ? TaskState::killed : TaskState::exited;
@@ -221,10 +273,18 @@ void Attempt::task_ended(int index, int code, int signal, const Json& said) {
     const std::string end =
         signal ? "killed by signal " + std::to_string(signal) : "exit code " + std::to_string(code);
     const std::string message = said.text_or("message", "");
-    task.message = name_of_task(task) + ": " + (message.empty() ? end : message + " (" + end + ")");
+    const bool told = message.find(end) != std::string::npos;
+    task.message = name_of_task(task) + ": " + message;
+    if (!told) task.message += message.empty() ? end : " (" + end + ")";
     task.tail = task.row.tail = said.text_or("tail", "");
   }
-  bench_.commit(bench_.store.set_task(task.row));
+  const bool all_good =
+      phase_ == Phase::running && !is_service() &&
+      std::all_of(tasks_.begin(), tasks_.end(), [](const Task& one) { return one.ended && one.good; });
+  bench_.together([&] {
+    if (!stored) bench_.commit(bench_.store.set_task(task.row));
+    if (all_good) store_publishing();
+  });
   after_end(index);
 }
 
@@ -234,9 +294,11 @@ void Attempt::task_lost(int index, const std::string& why) {
   task.ended = task.lost = true;
   task.cause = Cause::unreachable;
   task.message = name_of_task(task) + " was lost: " + why;
-  task.row.state = TaskState::lost;
-  task.row.ended_ms = bench_.clock.unix_milliseconds();
-  bench_.commit(bench_.store.set_task(task.row));
+  if (!is_final(task.row.state)) {
+    task.row.state = TaskState::lost;
+    task.row.ended_ms = bench_.clock.unix_milliseconds();
+    bench_.commit(bench_.store.set_task(task.row));
+  }
   after_end(index);
 }
 
@@ -282,12 +344,21 @@ void Attempt::conclude() {
   clean();
 }
 
+void Attempt::store_publishing() {
+  row_.state = AttemptState::publishing;
+  std::vector<std::string> pieces;
+  for (const Task& task : tasks_)
+    pieces.insert(pieces.end(), task.plan.pieces.begin(), task.plan.pieces.end());
+  bench_.commit(bench_.store.set_attempt(row_.id, row_.state));
+  if (!pieces.empty())
+    bench_.commit(bench_.store.add_event(bench_.run, row_.step, "publishes " + join(pieces, ", ")));
+  if (std::exchange(metrics_open_, false)) bench_.commit(bench_.store.set_metrics(row_.id, metrics_));
+}
+
 void Attempt::publish() {
   phase_ = Phase::publishing;
-  if (row_.state != AttemptState::publishing) {
-    row_.state = AttemptState::publishing;
-    bench_.commit(bench_.store.set_attempt(row_.id, row_.state));
-  }
+  was_publishing_ = true;
+  if (row_.state != AttemptState::publishing) bench_.together([&] { store_publishing(); });
   open_ = 0;
   for (const Task& task : tasks_) open_ += !task.plan.pieces.empty();
   if (open_ == 0) return commit_success();
@@ -299,7 +370,7 @@ void Attempt::publish() {
 void Attempt::publish_task(int index) {
   const Task& task = tasks_[index];
   Message order = order_for("publish", task.row.token);
-  order.head["to"] = "outputs/" + row_.step + "/" + row_.key + "/" + std::to_string(row_.number);
+  order.head["to"] = outputs_path();
   order.head["pieces"] = Json(Json::Array(task.plan.pieces.begin(), task.plan.pieces.end()));
   bench_.pool.order(task.row.host, std::move(order), kPublishLimit,
                     [this, index](Result<Message> answer) { published(index, std::move(answer)); });
@@ -319,8 +390,12 @@ void Attempt::published(int index, Result<Message> answer) {
   if (--open_ == 0) commit_success();
 }
 
+std::string Attempt::outputs_path() const {
+  return "outputs/" + row_.step + "/" + row_.key + "/" + std::to_string(row_.number);
+}
+
 void Attempt::commit_success() {
-  const std::string to = "outputs/" + row_.step + "/" + row_.key + "/" + std::to_string(row_.number) + "/";
+  const std::string to = outputs_path() + "/";
   std::vector<PieceRow> pieces;
   std::vector<LocationRow> locations;
   for (size_t i = 0; i < tasks_.size(); ++i) {
@@ -338,29 +413,34 @@ void Attempt::commit_success() {
   clean();
 }
 
+void Attempt::clean_order(const std::string& host, Message order) {
+  ++open_;
+  bench_.pool.order(host, std::move(order), bench_.workflow.grace + kOrderLimit,
+                    [this](const Result<Message>&) { cleaned(); });
+}
+
 // The ends are stored: journals may forget them and temporary folders go.
 void Attempt::clean() {
   phase_ = Phase::cleaning;
   open_ = 1;
-  const Milliseconds limit = bench_.workflow.grace + kOrderLimit;
+  if (checkpoints_) checkpoints_->stop();
   // What the store does not know stays on the hosts: the next run asks there what happened.
-  const bool stored = !bench_.broken;
+  const bool stored = !bench_.broken, good = row_.state == AttemptState::succeeded;
   for (const Task& task : tasks_) {
-    if (!stored || !task.asked || !bench_.pool.reached(task.row.host)) continue;
-    open_ += 2;
-    bench_.pool.order(task.row.host, order_for("discard", task.row.token), limit,
-                      [this](Result<Message>) { cleaned(); });
-    bench_.pool.order(task.row.host, order_for("acknowledge", task.row.token), limit,
-                      [this](Result<Message>) { cleaned(); });
+    const std::string& host = task.row.host;
+    if (!stored || !task.asked || !bench_.pool.reached(host)) continue;
+    if (was_publishing_ && !good) {  // no row will ever refer to it
+      Message order;
+      order.head["type"] = "remove";
+      order.head["path"] = outputs_path();
+      clean_order(host, std::move(order));
+    }
+    clean_order(host, order_for("discard", task.row.token));
+    clean_order(host, order_for("acknowledge", task.row.token));
   }
-  if (stored && row_.state == AttemptState::succeeded && !row_.resume_key.empty() &&
-      bench_.pool.reached(tasks_.front().row.host)) {
-    ++open_;  // its output holds the last checkpoint
-    Message order;
-    order.head["type"] = "remove";
-    order.head["path"] = "checkpoints/" + row_.step + "/" + row_.resume_key;
-    bench_.pool.order(tasks_.front().row.host, std::move(order), limit,
-                      [this](Result<Message>) { cleaned(); });
+  if (stored && good && checkpoints_) {
+    ++open_;
+    checkpoints_->remove([this] { cleaned(); });
   }
   // Never from inside the call that ended it: whoever made it may still be walking over attempts.
   bench_.timers.after(Milliseconds(0), [this] { cleaned(); });
@@ -386,7 +466,9 @@ void Attempt::host_closed(const std::string& host) {
 
 void Attempt::host_back(const std::string& host) {
   for (size_t i = 0; i < tasks_.size(); ++i) {
-    if (tasks_[i].row.host == host) take_up(static_cast<int>(i));
+    if (tasks_[i].row.host != host) continue;
+    send_again(static_cast<int>(i));
+    take_up(static_cast<int>(i));
   }
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/engine/checkpoints.h"
+#include "orchestrator/engine/network.h"
 #include "orchestrator/engine/rendezvous.h"
 #include "orchestrator/engine/workbench.h"
 
@@ -50,6 +52,7 @@ class Attempt {
   // The first failure, when it comes from outside: its service ended, its time is over.
   void fail(AttemptEnd first);
   void cancel(Cause cause, std::string why);  // ends as cancelled
+  void kill();                                // without waiting for the time of grace
 
   void event(int task, const Message& event);
   void host_closed(const std::string& host);  // its tasks are unknown until it is back or lost
@@ -90,20 +93,26 @@ class Attempt {
     bool good = false;
     bool lost = false;
     Cause cause = Cause::failed;
+    Monotonic kill_began;  // when it was first told to be killed
     std::string message, tail, public_key;
+    std::vector<Message> unsent;            // forwards that found no connection
     std::map<std::string, fs::path> local;  // brought local inputs, by name or target
   };
 
   // attempt_start.cc
   void prepare();
   void prepared(Result<fs::path> result);
+  std::set<std::string> network_hosts() const;
   void choose_checkpoint();
-  void resume_from(const Json& checkpoints);
-  void resume_from_output(int64_t best);
+  void resume_from(Checkpoints::Found found);
+  void resume_from_next();
+  void start_from_the_beginning();
   void start_all();
   void start(int index);
   void start_answered(int index, Result<Message> answer);
+  void store_started(Task& task);
   Result<Json> spec_of(const Task& task) const;
+  void add_network(const Task& task, Json& spec) const;
   Result<std::string> path_on(const std::string& host, std::string_view step, std::string_view output) const;
   int threads_of(const Task& task) const;
 
@@ -112,12 +121,17 @@ class Attempt {
   void server_ready(int index, const Json& head);
   void take_metrics(int index, const Json& head);
   void forward(int index, Message message);
+  void send(int index, Message order);
+  void send_again(int index);
 
   // attempt.cc
   void again(int index);
   void take_up(int index);
   void ask(int index);
   void ask_answered(int index, Result<Message> answer);
+  bool has_ended(int index, const Json& said);
+  void end_now(int index, const std::string& why);
+  void gone_now(int index, const std::string& why);
   void task_ended(int index, int code, int signal, const Json& said);
   void task_lost(int index, const std::string& why);
   void after_end(int index);
@@ -125,12 +139,15 @@ class Attempt {
   void stop_task(int index);
   void failing(AttemptEnd first);
   void publish();
+  void store_publishing();
   void publish_task(int index);
   void published(int index, Result<Message> answer);
   void commit_success();
+  std::string outputs_path() const;
   void conclude();
   AttemptEnd first_cause() const;
   void clean();
+  void clean_order(const std::string& host, Message order);
   void cleaned();
   bool all_ended() const;
   std::string name_of_task(const Task& task) const;
@@ -147,10 +164,16 @@ class Attempt {
   const bool joined_;
   bool end_fixed_ = false;  // end_ came from outside: no task's end explains it better
   int open_ = 0;            // answers that the phase waits for
+  bool was_publishing_ = false;
+  DataAddresses addresses_;
+  std::optional<Checkpoints> checkpoints_;  // of a training
+  Checkpoints::Found candidates_;           // to go on from, the best first
+  bool passed_over_ = false;                // one of them could not be had
   std::string resume_path_, resumed_;
   std::vector<std::optional<Json>> published_;
   std::vector<int> order_of_ends_;
   Json metrics_;
+  bool metrics_open_ = false;  // they go with the next commit
   KeyStore keys_;
   AllowList allow_;
   Monotonic began_, stopped_at_;

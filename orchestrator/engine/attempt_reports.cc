@@ -21,8 +21,15 @@ void Attempt::report(int index, const Json& head, const std::string& body) {
   } else if (type == "metrics" || type == "result") {
     take_metrics(index, head);
   } else if (type == "checkpoint") {
-    const std::string text = "checkpoint of epoch " + std::to_string(head.integer_or("epoch", 0));
-    bench_.commit(bench_.store.add_event(bench_.run, step_->name, text));
+    const int64_t epoch = head.integer_or("epoch", 0);
+    metrics_["checkpoint"] = epoch;  // a plan says from where training would go on
+    bench_.together([&] {
+      bench_.commit(
+          bench_.store.add_event(bench_.run, step_->name, "checkpoint of epoch " + std::to_string(epoch)));
+      bench_.commit(bench_.store.set_metrics(row_.id, metrics_));
+      if (checkpoints_ && phase_ == Phase::running)
+        checkpoints_->made(task.row.host, epoch, head.integer_or("bytes", 0));
+    });
   } else if (type == "ready") {
     task.public_key = head.text_or("public_key", "");
     if (is_service()) server_ready(index, head);
@@ -56,7 +63,9 @@ void Attempt::take_metrics(int index, const Json& head) {
     if (name != "type" && !value.is_array())
       metrics_[name] = value;  // lists belong into the step's own files
   }
-  bench_.commit(bench_.store.set_metrics(row_.id, metrics_));
+  // A result comes with the end: they are one commit.
+  metrics_open_ = head.text_or("type", "") == "result" && phase_ == Phase::running;
+  if (!metrics_open_) bench_.commit(bench_.store.set_metrics(row_.id, metrics_));
 }
 
 void Attempt::forward(int index, Message message) {
@@ -65,8 +74,22 @@ void Attempt::forward(int index, Message message) {
   order.head["token"] = tasks_[index].row.token;
   order.head["message"] = std::move(message.head);
   order.body = std::move(message.body);
-  // A job that ended, or a host that closed, is told by its event; a refusal says nothing more.
-  bench_.pool.order(tasks_[index].row.host, std::move(order), kForwardLimit, [](Result<Message>) {});
+  send(index, std::move(order));
+}
+
+// A job that ended is told by its event, a refusal says nothing more. What a cut connection may have
+// swallowed is said again when the host is back: jobs bear to hear it twice.
+void Attempt::send(int index, Message order) {
+  auto kept = std::make_shared<Message>(order);
+  bench_.pool.order(tasks_[index].row.host, std::move(order), kForwardLimit,
+                    [this, index, kept](const Result<Message>& answer) {
+                      if (!answer && answer.error().cause == Cause::unreachable && !ending())
+                        tasks_[index].unsent.push_back(std::move(*kept));
+                    });
+}
+
+void Attempt::send_again(int index) {
+  for (Message& order : std::exchange(tasks_[index].unsent, {})) send(index, std::move(order));
 }
 
 int64_t Attempt::allow(const std::vector<std::string>& keys) {

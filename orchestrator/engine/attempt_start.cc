@@ -1,6 +1,8 @@
 // One attempt of a step: bringing what it reads, choosing the checkpoint to go on from, starting its tasks.
 #include <algorithm>
 
+#include "common/base/digest.h"
+#include "common/base/text.h"
 #include "orchestrator/engine/attempt.h"
 #include "orchestrator/workflow/expression.h"
 
@@ -8,7 +10,6 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kStartLimit{30'000};
-constexpr Milliseconds kAskLimit{30'000};
 constexpr Milliseconds kAskAgain{500};
 
 // Which published pieces a step reads: what it refers to.
@@ -23,6 +24,15 @@ std::vector<Piece> pieces_read(const Workbench& bench, const StepEntry& step) {
     if (piece) pieces.push_back(*piece);
   }
   return pieces;
+}
+
+// Below the ports that systems give out by themselves; another one for each attempt.
+int64_t meeting_port(const std::string& token) {
+  constexpr int64_t kFirstPort = 20'000, kPorts = 10'000;
+  int64_t number = 0;
+  for (const char digit : digest_of(token).substr(0, 12))
+    number = number * 16 + (digit <= '9' ? digit - '0' : digit - 'a' + 10);
+  return kFirstPort + number % kPorts;
 }
 
 }  // namespace
@@ -54,6 +64,14 @@ void Attempt::prepare() {
                                    });
     }
   }
+  if (const auto hosts = network_hosts(); !hosts.empty()) {
+    ++open_;
+    bench_.network.prepare(hosts, [this](Result<DataAddresses> addresses) {
+      if (!addresses) return prepared(std::move(addresses).error());
+      addresses_ = std::move(addresses).value();
+      prepared(fs::path());
+    });
+  }
   prepared(fs::path());
 }
 
@@ -67,65 +85,79 @@ void Attempt::prepared(Result<fs::path> result) {
   if (--open_ == 0) choose_checkpoint();
 }
 
-// The newest that does not go beyond the wanted epochs, of those on rank 0's host and of earlier results.
+// Of the servers that it uses and of itself: all of them must hear each other.
+std::set<std::string> Attempt::network_hosts() const {
+  std::set<std::string> hosts;
+  bool needed = false;
+  for (const Task& task : tasks_) {
+    // What an earlier controller started has its address: a link that is down just now does not end it.
+    needed |= task.plan.on_network && !(joined_ && task.row.state != TaskState::intent);
+    hosts.insert(task.row.host);
+  }
+  if (!needed) return {};
+  const std::string service = is_service() ? step_->name : kind_->service(bench_.workflow, *step_);
+  if (const auto made = bench_.made.find(service); made != bench_.made.end()) {
+    for (const auto& [part, holders] : made->second.holders) hosts.insert(holders.begin(), holders.end());
+  }
+  return hosts;
+}
+
+// A training goes on from the newest checkpoint that can be had and does not go beyond the wanted epochs.
 void Attempt::choose_checkpoint() {
-  if (row_.resume_key.empty() || tasks_.empty()) return start_all();
-  Message order;
-  order.head["type"] = "checkpoints";
-  order.head["step"] = row_.step;
-  order.head["resume_key"] = row_.resume_key;
-  bench_.pool.order(tasks_.front().row.host, std::move(order), kAskLimit, [this](Result<Message> answer) {
+  const bool started = joined_ && !tasks_.empty() && tasks_.front().row.state != TaskState::intent;
+  if (!checkpoints_ || tasks_.empty() || started) return start_all();
+  const int64_t wanted = step_->options.integer_or("epochs", 0);
+  checkpoints_->find(tasks_.front().row.host, wanted, [this](Result<Checkpoints::Found> found) {
     if (phase_ != Phase::preparing) return;
-    if (!answer && answer.error().cause == Cause::unreachable) {
-      return bench_.timers.after(kAskAgain, [this] {
-        if (phase_ == Phase::preparing) choose_checkpoint();
-      });
+    if (found) return resume_from(std::move(found).value());
+    if (found.error().cause != Cause::unreachable) {
+      bench_.observer.note(step_->name + ": looking for checkpoints: " + found.error().message);
+      return resume_from({});
     }
-    resume_from(answer ? answer->head.get("checkpoints") : Json());
+    bench_.timers.after(kAskAgain, [this] {
+      if (phase_ == Phase::preparing) choose_checkpoint();
+    });
   });
 }
 
-void Attempt::resume_from(const Json& checkpoints) {
-  const int64_t wanted = step_->options.integer_or("epochs", 0);
-  int64_t best = 0;
-  if (checkpoints.is_array()) {
-    for (const Json& checkpoint : checkpoints.array()) {
-      const int64_t epoch = checkpoint.integer_or("epoch", 0);
-      if (epoch > wanted || epoch <= best) continue;
-      best = epoch;
-      resume_path_ = checkpoint.text_or("path", "");
-    }
-  }
-  resume_from_output(best);
+void Attempt::resume_from(Checkpoints::Found found) {
+  candidates_ = std::move(found);
+  resume_from_next();
 }
 
-void Attempt::resume_from_output(int64_t best) {
-  const int64_t wanted = step_->options.integer_or("epochs", 0);
-  std::optional<Piece> found;
-  const auto earlier = bench_.read(bench_.store.succeeded_with_resume_key(row_.step, row_.resume_key));
-  for (const AttemptRow& attempt : earlier.value_or(std::vector<AttemptRow>())) {
-    const int64_t epoch = epochs_in(attempt.metrics);
-    const auto pieces = bench_.read(bench_.store.pieces_of(attempt.id));
-    if (epoch <= best || epoch > wanted || !pieces || pieces->empty()) continue;
-    const auto copies = bench_.read(bench_.locations.of(pieces->front().digest, pieces->front().name));
-    const bool there = copies && std::any_of(copies->begin(), copies->end(), [&](const LocationRow& copy) {
-                         return bench_.pool.knows(copy.host) && bench_.locations.fault(copy).empty();
-                       });
-    if (!there) continue;
-    best = epoch;
-    found = Piece{pieces->front().name, pieces->front().digest, pieces->front().bytes};
-  }
-  if (best > 0) resumed_ = "goes on from epoch " + std::to_string(best);
-  if (!found) return start_all();
-  bench_.artifacts.bring(tasks_.front().row.host, *found, [this](Result<fs::path> path) {
+void Attempt::resume_from_next() {
+  if (candidates_.empty()) return start_from_the_beginning();
+  const FoundCheckpoint next = candidates_.front();
+  candidates_.erase(candidates_.begin());
+  const std::string host = tasks_.front().row.host;
+  const std::string epoch = "epoch " + std::to_string(next.epoch);
+  const bool elsewhere = !next.result && next.host != host;
+  const std::string from = elsewhere ? ", from the checkpoint on " + next.host : "";
+  checkpoints_->bring(host, next, [this, epoch, from](Result<fs::path> path) {
     if (phase_ != Phase::preparing) return;
     if (path) {
-      resume_path_ = (*path / "last").string();
-    } else {
-      bench_.observer.note(step_->name + ": the earlier result cannot be fetched: " + path.error().message);
+      resume_path_ = path->string();
+      resumed_ = "goes on from " + epoch + from;
+      return start_all();
     }
-    start_all();
+    passed_over_ = true;
+    bench_.observer.note(step_->name + ": the checkpoint of " + epoch +
+                         " cannot be had: " + path.error().message);
+    resume_from_next();
   });
+}
+
+// Said only when somebody could have expected something else.
+void Attempt::start_from_the_beginning() {
+  const auto& silent = checkpoints_->out_of_reach();
+  const std::vector<std::string> hosts(silent.begin(), silent.end());
+  if (!hosts.empty()) {
+    resumed_ =
+        "starts from the beginning: its checkpoints are on " + join(hosts, ", ") + ", which cannot be asked";
+  } else if (passed_over_) {
+    resumed_ = "starts from the beginning: no checkpoint could be had";
+  }
+  start_all();
 }
 
 void Attempt::start_all() {
@@ -134,6 +166,7 @@ void Attempt::start_all() {
     bench_.observer.note(step_->name + ": " + resumed_);
     bench_.commit(bench_.store.add_event(bench_.run, step_->name, resumed_));
   }
+  if (checkpoints_ && !tasks_.empty()) checkpoints_->may_be_on(tasks_.front().row.host);
   for (size_t i = 0; i < tasks_.size(); ++i) {
     if (!tasks_[i].ended && phase_ == Phase::running) start(static_cast<int>(i));
   }
@@ -168,17 +201,20 @@ void Attempt::start_answered(int index, Result<Message> answer) {
   task.answered = true;
   const std::string state = answer->head.text_or("state", "");
   if (state != "intent" && state != "started") return ask(index);
-  if (task.row.state != TaskState::started) {
-    task.row.state = TaskState::started;
-    if (task.row.started_ms == 0) task.row.started_ms = bench_.clock.unix_milliseconds();
-    task.row.last_seen_ms = bench_.clock.unix_milliseconds();
+  if (task.row.state != TaskState::started) store_started(task);
+  if (ending()) stop_task(index);
+}
+
+void Attempt::store_started(Task& task) {
+  task.row.state = TaskState::started;
+  if (task.row.started_ms == 0) task.row.started_ms = bench_.clock.unix_milliseconds();
+  task.row.last_seen_ms = bench_.clock.unix_milliseconds();
+  bench_.together([&] {
     bench_.commit(bench_.store.set_task(task.row));
-  }
-  if (ending()) return stop_task(index);
-  if (row_.state == AttemptState::intent) {
+    if (ending() || row_.state != AttemptState::intent) return;
     row_.state = AttemptState::running;
     bench_.commit(bench_.store.set_attempt(row_.id, row_.state));
-  }
+  });
 }
 
 int Attempt::threads_of(const Task& task) const {
@@ -205,6 +241,8 @@ Result<std::string> Attempt::path_on(const std::string& host, std::string_view s
     return Error{Cause::bad_workflow,
                  "step '" + from->name + "' has no output '" + std::string(output) + "'"};
   const Piece* piece = made->second.piece(place->piece);
+  if (!piece && !place->piece.empty())
+    return Error{Cause::bad_workflow, "step '" + from->name + "' has made no '" + place->piece + "'"};
   if (!piece) {
     TRY(auto partition, bench_.artifacts.partition_on(host, made->second.digest));
     return partition.string();
@@ -254,11 +292,26 @@ Result<Json> Attempt::spec_of(const Task& task) const {
     spec["stage"].push_back(std::move(stage));
   }
   spec["inputs"] = std::move(inputs);
-  if (!row_.resume_key.empty() && &task == &tasks_.front()) {
-    spec["checkpoints"] = (root / "checkpoints" / row_.step / row_.resume_key).string();
+  if (task.plan.on_network) add_network(task, spec);
+  if (checkpoints_ && &task == &tasks_.front()) {
+    spec["checkpoints"] = checkpoints_->folder(host).string();
     if (!resume_path_.empty()) spec["resume"] = resume_path_;
   }
   return spec;
+}
+
+// Programs that know nothing of us find each other by these two variables, as torch.distributed does.
+void Attempt::add_network(const Task& task, Json& spec) const {
+  const auto address_of = [&](const std::string& host) {
+    const auto found = addresses_.find(host);
+    return found == addresses_.end() ? std::string() : found->second;
+  };
+  if (task.plan.program != "exec") {
+    spec["address"] = address_of(task.row.host);
+    return;
+  }
+  spec["environment"]["MASTER_ADDR"] = address_of(tasks_.front().row.host);
+  spec["environment"]["MASTER_PORT"] = std::to_string(meeting_port(tasks_.front().row.token));
 }
 
 }  // namespace gnnflow

@@ -45,7 +45,7 @@ Result<std::string> ContentDigests::of_file(const fs::path& path) {
     TRY(auto known, store_->remembered_digest(path, stamp.text));
     if (known) return *known;
   }
-  TRY(auto digest, digest_of_file(path));
+  TRY(auto digest, digest_of_file(path, stop_));
   const bool young = clock_.unix_milliseconds() - stamp.changed_ms < kYoungMilliseconds;
   TRY(auto after, read_stamp(path));
   if (after.text != stamp.text)

@@ -7,14 +7,14 @@
 #include "common/base/file.h"
 #include "common/base/result.h"
 #include "common/base/stop_signal.h"
-#include "orchestrator/store/run_store.h"
+#include "orchestrator/store/past_results.h"
 
 namespace gnnflow {
 
 // The engine's thread only. `store` may be null: nothing is remembered.
 class ContentDigests {
  public:
-  ContentDigests(RunStore* store, const Clock& clock, const StopSignal* stop)
+  ContentDigests(PastResults* store, const Clock& clock, const StopSignal* stop)
       : store_(store), clock_(clock), stop_(stop) {}
 
   // Of a file its bytes; of a folder the names and bytes of all files below it. `not_found` when there is
@@ -23,7 +23,7 @@ class ContentDigests {
 
  private:
   Result<std::string> of_file(const fs::path& path);
-  RunStore* store_;
+  PastResults* store_;
   const Clock& clock_;
   const StopSignal* stop_;
 };

@@ -6,6 +6,8 @@
 namespace gnnflow {
 namespace {
 
+constexpr const char* kFirstTime = "for the first time";
+
 std::string first_input(const StepEntry& step) {
   return step.references.empty() ? "" : step.references.front().step;
 }
@@ -21,8 +23,10 @@ Result<FileDigests> Decider::digests_of(const StepEntry& step) {
   for (const auto& [name, path] : kinds_.at(step.kind)->content(workflow_, step)) {
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return Error{Cause::not_found,
-                   "step " + step.name + ": its input " + path.string() + " does not exist"};
+      const std::string place = workflow_.file.string() + ":" + std::to_string(step.line) + ":" +
+                                std::to_string(step.column) + ": ";
+      return Error{Cause::not_found, (step.line > 0 ? place : "") + "step '" + step.name + "': its input " +
+                                         path.string() + " does not exist"};
     }
     auto digest = digests_.of(path);
     if (!digest) return std::move(digest).error().within("input " + name + " of step " + step.name);
@@ -62,13 +66,13 @@ Status Decider::decide_placement(const StepEntry& step, const MadeSteps& made, V
     return {};
   }
   TRY(auto changed, why(step, verdict.print));
-  verdict.reason = changed.empty() || changed == "never ran" ? lacking : changed + ", " + lacking;
+  verdict.reason = changed.empty() || changed == kFirstTime ? lacking : changed + ", " + lacking;
   return {};
 }
 
 Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdict& verdict) {
   if (!store_) {
-    verdict.reason = "never ran";
+    verdict.reason = kFirstTime;
     return {};
   }
   TRY(auto row, store_->last_succeeded(step.name, verdict.print.key));
@@ -80,6 +84,12 @@ Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdic
     int64_t best = 0;
     for (const AttemptRow& attempt : earlier) {
       if (const int64_t epochs = epochs_in(attempt.metrics); epochs <= wanted) best = std::max(best, epochs);
+    }
+    // Checkpoints of an attempt that did not succeed: the hosts have the last word about what is still there.
+    TRY(auto last, store_->last_attempt(step.name));
+    if (last && last->resume_key == verdict.print.resume_key && last->state != AttemptState::succeeded) {
+      const int64_t kept = last->metrics.integer_or("checkpoint", 0);
+      if (kept <= wanted) best = std::max(best, kept);
     }
     if (best > 0) verdict.resumed = "goes on from epoch " + std::to_string(best);
     return {};
@@ -169,9 +179,9 @@ Result<std::string> Decider::missing_part(const Made& made, std::vector<Location
 }
 
 Result<std::string> Decider::why(const StepEntry& step, const Fingerprint& print) {
-  if (!store_) return std::string("never ran");
+  if (!store_) return std::string(kFirstTime);
   TRY(auto last, store_->last_attempt(step.name));
-  if (!last) return std::string("never ran");
+  if (!last) return std::string(kFirstTime);
   if (last->key != print.key) {
     return difference(last->inputs, print.parts, step, [&](const std::string& from) {
       const auto found = reasons_.find(from);

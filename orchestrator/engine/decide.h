@@ -11,7 +11,7 @@
 #include "orchestrator/engine/content.h"
 #include "orchestrator/engine/fingerprint.h"
 #include "orchestrator/engine/step.h"
-#include "orchestrator/store/run_store.h"
+#include "orchestrator/store/past_results.h"
 
 namespace gnnflow {
 
@@ -36,7 +36,7 @@ using MadeSteps = std::map<std::string, Made, std::less<>>;
 // The engine's thread only. Writes nothing but digests of files.
 class Decider {
  public:
-  Decider(const Workflow& workflow, const StepKinds& kinds, RunStore* store, Locations& locations,
+  Decider(const Workflow& workflow, const StepKinds& kinds, PastResults* store, Locations& locations,
           ContentDigests& digests)
       : workflow_(workflow), kinds_(kinds), store_(store), locations_(locations), digests_(digests) {}
 
@@ -60,7 +60,7 @@ class Decider {
 
   const Workflow& workflow_;
   const StepKinds& kinds_;
-  RunStore* store_;
+  PastResults* store_;
   Locations& locations_;
   ContentDigests& digests_;
   std::map<std::string, std::string> reasons_;

@@ -8,13 +8,14 @@
 namespace gnnflow {
 
 int run_workflow(EngineSetup setup) { return RunLoop(std::move(setup)).run(); }
+int stop_leftovers(EngineSetup setup) { return RunLoop(std::move(setup)).end_leftovers(); }
 
 Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const StepKinds& kinds,
-                                               RunStore* store,
+                                               PastResults* past,
                                                const std::vector<std::unique_ptr<Host>>& hosts) {
-  Locations locations(store, roots_here(workflow, hosts));
-  ContentDigests digests(store, system_clock(), nullptr);
-  Decider decider(workflow, kinds, store, locations, digests);
+  Locations locations(past, roots_here(workflow, hosts));
+  ContentDigests digests(past, system_clock(), nullptr);
+  Decider decider(workflow, kinds, past, locations, digests);
   MadeSteps made;
   std::vector<PlannedStep> planned;
   for (const StepEntry& step : workflow.steps) {

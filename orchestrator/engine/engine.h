@@ -1,6 +1,7 @@
 // Runs a workflow: decides what has to be done, does it on the hosts, and survives whatever dies meanwhile.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "orchestrator/engine/run_observer.h"
 #include "orchestrator/engine/step.h"
 #include "orchestrator/remote/host.h"
+#include "orchestrator/store/past_results.h"
 #include "orchestrator/store/run_store.h"
 #include "orchestrator/workflow/workflow.h"
 
@@ -24,14 +26,22 @@ struct EngineSetup {
   RunObserver* observer = nullptr;
   StopSignal* stop = nullptr;  // raised by SIGINT and SIGTERM
   const Clock* clock = &system_clock();
-  std::string command = "run";
-  std::string workflow_digest;  // of the file as loaded
-  fs::path worker;              // gnnflow-worker beside the controller, for `list`
+  std::string command = "run";    // or "retry"
+  std::vector<std::string> only;  // of a retry: steps; just these and what follows them. Empty: all
+  std::string workflow_digest;    // of the file as loaded
+  fs::path worker;                // gnnflow-worker beside the controller, for `list`
+  Milliseconds tick{100};         // between two looks at the clock when nothing happens
+  std::function<int()> signals = signals_received;  // a further one shortens the time of grace
 };
 
 // Blocks until the run has ended, whichever way, and returns its exit code (docs/operations.md). Everything
 // was told to the observer. Nothing of ours runs on any host that could be reached afterwards.
 int run_workflow(EngineSetup setup);
+
+// For when no controller lives: ends what earlier ones have left on the hosts, marks their attempts as
+// cancelled and says goodbye to their daemons. Of the setup `command`, `only` and `worker` are not used. 0:
+// nothing of it is left; 6: of a host that cannot be asked (its lease ends what is there).
+int stop_leftovers(EngineSetup setup);
 
 struct PlannedStep {
   std::string step, kind;
@@ -40,10 +50,10 @@ struct PlannedStep {
   std::string reason;    // one sentence
 };
 
-// What `run` would do, from the store alone: no host is asked, nothing is written but digests of files.
-// `store` may be null: nothing ever ran.
+// What `run` would do, from the store alone: no host is asked, nothing is written. `past` may be null:
+// nothing ever ran.
 Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const StepKinds& kinds,
-                                               RunStore* store,
+                                               PastResults* past,
                                                const std::vector<std::unique_ptr<Host>>& hosts);
 
 }  // namespace gnnflow

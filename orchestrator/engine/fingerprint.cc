@@ -10,6 +10,19 @@
 namespace gnnflow {
 namespace {
 
+// Before values that are not kept themselves.
+constexpr std::string_view kHidden = "digest ";
+
+// A value that may be a secret: whether it changed can be seen, what it is cannot.
+Json hidden(const Json& value) {
+  if (!value.is_object()) return Json(std::string(kHidden) + digest_of(value.dump()));
+  Json::Object result;
+  for (const auto& [key, member] : value.object()) result.emplace(key, hidden(member));
+  return result;
+}
+
+bool is_hidden(const Json& value) { return value.is_string() && value.string().starts_with(kHidden); }
+
 Json kept(const Json& value, const std::vector<OptionSchema>& schemas) {
   Json::Object result;
   if (!value.is_object()) return value;
@@ -17,7 +30,11 @@ Json kept(const Json& value, const std::vector<OptionSchema>& schemas) {
     const auto schema =
         std::find_if(schemas.begin(), schemas.end(), [&](const OptionSchema& s) { return s.key == key; });
     if (schema == schemas.end() || !schema->in_key || member.is_null()) continue;
-    result.emplace(key, schema->members.empty() ? member : kept(member, schema->members));
+    if (schema->hidden) {
+      result.emplace(key, hidden(member));
+    } else {
+      result.emplace(key, schema->members.empty() ? member : kept(member, schema->members));
+    }
   }
   return result;
 }
@@ -47,6 +64,10 @@ std::string shown(const Json& value) {
 void compare(const Json& before, const Json& now, const std::string& path,
              std::vector<std::string>& differences) {
   if (before == now) return;
+  if (is_hidden(before) || is_hidden(now)) {
+    differences.push_back(path + (before.is_null() ? " is new" : now.is_null() ? " is gone" : " changed"));
+    return;
+  }
   if (!before.is_object() || !now.is_object()) {
     differences.push_back(path + " " + shown(before) + " -> " + shown(now));
     return;
@@ -81,10 +102,10 @@ void compare_inputs(const Json& before, const Json& now, const StepEntry& step, 
 }  // namespace
 
 Json options_in_key(const Step& kind, const StepEntry& step) {
-  const Json options = kept(step.options, kind.schema().options);
+  // References first: digests would hide them.
   auto blanked = fill_step_references(
-      options, [](std::string_view, std::string_view) { return Result<std::string>("${}"); });
-  return blanked ? *blanked : options;
+      step.options, [](std::string_view, std::string_view) { return Result<std::string>("${}"); });
+  return kept(blanked ? *blanked : step.options, kind.schema().options);
 }
 
 Result<Fingerprint> fingerprint(const StepKinds& kinds, const Scene& scene, const FileDigests& files) {

@@ -30,7 +30,7 @@ Result<Fingerprint> fingerprint(const StepKinds& kinds, const Scene& scene, cons
 using WhyChanged = std::function<std::string(const std::string& step)>;
 std::string difference(const Json& before, const Json& now, const StepEntry& step, const WhyChanged& why);
 
-// The options of `step` that are in the key, with references blanked out.
+// The options of `step` that are in the key, with references blanked out, and digests for what is hidden.
 Json options_in_key(const Step& kind, const StepEntry& step);
 
 }  // namespace gnnflow

@@ -13,16 +13,29 @@ constexpr Milliseconds kStartLimit{20'000};
 constexpr Milliseconds kConnectLimit{15'000};
 constexpr Milliseconds kReachLimit{30'000};  // a daemon that is just ending gives way to a new one
 constexpr Milliseconds kReachAgain{100};
-constexpr Milliseconds kLook{5};
+constexpr Milliseconds kLook{5}, kLookSlowly{200};
+// A daemon answers at once: none for about 15 s means that it is frozen, or that nothing comes through.
+constexpr Milliseconds kBeatEvery{2'000};
+constexpr int kMostUnanswered = 8;
+// Of a host whose daemon answers: its files are out of reach for another reason than the way there.
+constexpr Milliseconds kFilesLimit{60'000};
 
-void say_goodbye(DaemonLink& link, Host& host, Deadline deadline) {
+// True when it has gone.
+bool say_goodbye(DaemonLink& link, Host& host, Deadline deadline) {
   Message order;
   order.head["type"] = "goodbye";
   if (auto answer = link.order(std::move(order), deadline); !answer) {
-    return log_warning("goodbye to host {}: {}; its lease ends it", host.name(), answer.error().message);
+    log_warning("goodbye to host {}: {}; its lease ends it", host.name(), answer.error().message);
+    return false;
   }
   // Its lock is free when it has gone, not when it has answered.
-  while (!deadline.passed() && host.daemon_alive().value_or(false)) std::this_thread::sleep_for(kLook);
+  Milliseconds pause = kLook;
+  while (!deadline.passed()) {
+    if (Result<bool> alive = host.daemon_alive(); alive && !*alive) return true;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, kLookSlowly);
+  }
+  return false;
 }
 
 }  // namespace
@@ -61,8 +74,12 @@ struct HostPool::Entry {
   std::unique_ptr<Host> host;
   std::shared_ptr<DaemonLink> link;
   Json greeting;
-  bool reaching = false;
-  int generation = 0;  // of the link: news of an older one is not news
+  HostRow row;                                  // as it was told last
+  bool reaching = false, out_of_reach = false;  // since the last try
+  bool contact = false;                         // its files were reached in this run
+  int generation = 0;                           // of the link: news of an older one is not news
+  int unanswered = 0;                           // beats since the last answer
+  Monotonic next_beat;
   int64_t last_seen = 0;
   std::vector<std::function<void(Status)>> waiting;
   HostThread thread;  // last: ends before what its jobs use
@@ -82,18 +99,83 @@ HostPool::HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting gree
     const std::string name = host->name();
     auto entry = std::make_unique<Entry>();
     entry->host = std::move(host);
+    entry->row.name = name;
+    entry->row.state = HostState::gone;
     entries_.emplace(name, std::move(entry));
   }
 }
 
 HostPool::~HostPool() { ending_ = true; }
 
-void HostPool::listen(EventSink events, ClosedSink closed) {
+void HostPool::listen(EventSink events, ClosedSink closed, StateSink states) {
   events_ = std::move(events);
   closed_ = std::move(closed);
+  states_ = std::move(states);
+}
+
+void HostPool::remember(const std::vector<HostRow>& rows) {
+  for (const HostRow& row : rows) {
+    if (knows(row.name)) entries_.at(row.name)->row = row;
+  }
+}
+
+std::set<std::string> HostPool::stored_up() const {
+  std::set<std::string> hosts;
+  for (const auto& [name, entry] : entries_) {
+    if (entry->row.state != HostState::gone && !entry->out_of_reach) hosts.insert(name);
+  }
+  return hosts;
+}
+
+bool HostPool::may_come_back(const std::string& host) const {
+  const int64_t seen = knows(host) ? entries_.at(host)->last_seen : 0;
+  return seen != 0 && Milliseconds(clock_.unix_milliseconds() - seen) < lost_after();
+}
+
+Milliseconds HostPool::lost_after() const {
+  const auto length = greeting_.lease + greeting_.grace;
+  return length + length / 10;
+}
+
+void HostPool::give_up() {
+  given_up_ = true;
+  for (Later& later : std::exchange(later_, {})) later.never();
+}
+
+void HostPool::note_contact(const std::string& host) { entries_.at(host)->contact = true; }
+
+// Past `lost_after` nothing can be there any more that would make it worth the wait.
+bool HostPool::worth_waiting(const std::string& host, Monotonic began) const {
+  const Entry& entry = *entries_.at(host);
+  if (given_up_ || (entry.last_seen == 0 && !entry.contact)) return false;
+  return clock_.now() - began < (entry.link ? std::min(kFilesLimit, lost_after()) : lost_after());
+}
+
+void HostPool::set_state(const std::string& host, HostState state) {
+  Entry& entry = *entries_.at(host);
+  HostRow row = entry.row;
+  row.state = state;
+  row.root = entry.host->root();
+  if (state != HostState::gone) row.boot = state == HostState::up ? entry.greeting.text_or("boot", "") : "";
+  row.pid = state == HostState::up ? static_cast<int>(entry.greeting.integer_or("pid", 0)) : 0;
+  row.last_seen_ms = std::max(row.last_seen_ms, entry.last_seen);
+  const bool same = row.state == entry.row.state && row.root == entry.row.root && row.pid == entry.row.pid &&
+                    row.boot == entry.row.boot;
+  entry.row = row;
+  if (!same && states_) states_(row);
+}
+
+void HostPool::ask_lock(const std::string& host, std::function<void(Result<bool>)> then) {
+  call(host, [this, then = std::move(then)](Host& at) {
+    auto alive = std::make_shared<Result<bool>>(at.daemon_alive());
+    happenings_.post([alive, then] { then(std::move(*alive)); });
+  });
 }
 
 fs::path HostPool::root(const std::string& host) const { return entries_.at(host)->host->root(); }
+std::string HostPool::preparation(const std::string& host) const {
+  return entries_.at(host)->host->preparation();
+}
 bool HostPool::reached(const std::string& host) const {
   return knows(host) && entries_.at(host)->link != nullptr;
 }
@@ -111,6 +193,9 @@ void HostPool::reach(const std::string& host, std::function<void(Status)> then) 
   if (entry.link) return then(Status());
   entry.waiting.push_back(std::move(then));
   if (std::exchange(entry.reaching, true)) return;
+  // One that was up keeps its row: what is stored of it still says where to look.
+  if (entry.row.state != HostState::up || entry.row.root != entry.host->root())
+    set_state(host, HostState::intent);
   const int generation = ++entry.generation;
   call(host, [this, host, generation](Host& at) {
     const Deadline deadline = Deadline::after(kReachLimit);
@@ -137,11 +222,15 @@ void HostPool::connected(const std::string& host, int generation, Result<std::sh
   Entry& entry = *entries_.at(host);
   if (generation != entry.generation) return;
   entry.reaching = false;
+  entry.out_of_reach = !link;
   Status status;
   if (link) {
     entry.link = std::move(link).value();
     entry.greeting = entry.link->greeting();
     entry.last_seen = clock_.unix_milliseconds();
+    entry.unanswered = 0;
+    entry.next_beat = clock_.now() + kBeatEvery;
+    set_state(host, HostState::up);
   } else {
     status = Status(std::move(link).error().within("daemon of host " + host));
   }
@@ -153,6 +242,7 @@ void HostPool::received(const std::string& host, int generation, const Message& 
   if (generation != entry.generation) return;
   if (event.type() == "closed") return drop(host, event.head.text_or("message", "the connection ended"));
   entry.last_seen = clock_.unix_milliseconds();
+  entry.unanswered = 0;
   if (events_) events_(host, event);
 }
 
@@ -184,9 +274,39 @@ void HostPool::order(const std::string& host, Message order, Milliseconds limit,
   });
 }
 
+// The link beats by itself, which renews the lease; only an answer says that somebody hears it.
+void HostPool::beat(const std::string& host) {
+  Entry& entry = *entries_.at(host);
+  if (!entry.link || clock_.now() < entry.next_beat) return;
+  if (entry.unanswered >= kMostUnanswered) return drop(host, "its daemon gives no answer");
+  entry.next_beat = clock_.now() + kBeatEvery;
+  ++entry.unanswered;
+  Message beat;
+  beat.head["type"] = "beat";
+  beat.head["answer"] = true;
+  beat.head["lease_ms"] = greeting_.lease.count();
+  entry.link->order_later(std::move(beat),
+                          [this, &entry, generation = entry.generation](Result<Message> answer) {
+                            if (!answer) return;
+                            happenings_.post([this, &entry, generation] {
+                              if (generation != entry.generation) return;
+                              entry.unanswered = 0;
+                              entry.last_seen = clock_.unix_milliseconds();
+                            });
+                          });
+}
+
 void HostPool::tick() {
   std::erase_if(pending_, [](const auto& pending) { return pending->answered; });
   const auto now = clock_.now();
+  for (Later& later : std::exchange(later_, {})) {
+    if (now < later.at) {
+      later_.push_back(std::move(later));
+    } else {
+      later.again();
+    }
+  }
+  for (const auto& [name, entry] : entries_) beat(name);
   for (const auto& pending : std::vector(pending_)) {
     if (pending->answered || now < pending->until) continue;
     pending->answered = true;
@@ -205,7 +325,8 @@ void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit
   struct Farewell {
     std::mutex mutex;
     std::condition_variable changed;
-    int open = 0;  // guarded by mutex
+    int open = 0;                // guarded by mutex
+    std::set<std::string> gone;  // guarded by mutex
   };
   ending_ = true;
   auto farewell = std::make_shared<Farewell>();
@@ -219,17 +340,23 @@ void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit
     }
     entry->thread.call(
         [this, farewell, deadline, generation, link = entry->link, host = entry->host.get()]() mutable {
-          if (!link && host->daemon_alive().value_or(false)) link = open(*host, generation).value_or(nullptr);
-          if (link) say_goodbye(*link, *host, deadline);
+          Result<bool> alive = link ? true : host->daemon_alive();
+          if (!link && alive && *alive) link = open(*host, generation).value_or(nullptr);
+          const bool gone = link ? say_goodbye(*link, *host, deadline) : alive && !*alive;
           std::lock_guard lock(farewell->mutex);
+          if (gone) farewell->gone.insert(host->name());
           --farewell->open;
           farewell->changed.notify_all();
         });
   }
   std::unique_lock lock(farewell->mutex);
   farewell->changed.wait_for(lock, limit + kLook, [&] { return farewell->open == 0; });
+  const std::set<std::string> gone = farewell->gone;
   lock.unlock();
-  for (auto& [name, entry] : entries_) entry->link.reset();
+  for (auto& [name, entry] : entries_) {
+    entry->link.reset();
+    if (gone.count(name) != 0) set_state(name, HostState::gone);
+  }
 }
 
 }  // namespace gnnflow

@@ -1,6 +1,7 @@
 // The hosts of a run: one thread each for calls that block, one daemon link each, started at the first use.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -20,6 +21,7 @@
 #include "orchestrator/engine/happenings.h"
 #include "orchestrator/remote/daemon_link.h"
 #include "orchestrator/remote/host.h"
+#include "orchestrator/store/run_rows.h"
 
 namespace gnnflow {
 
@@ -43,23 +45,27 @@ class HostPool {
  public:
   using EventSink = std::function<void(const std::string& host, const Message& event)>;
   using ClosedSink = std::function<void(const std::string& host, const std::string& why)>;
+  // `intent` comes before anything is started there: whoever keeps it must have done so when this returns.
+  using StateSink = std::function<void(const HostRow& row)>;
 
   HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
            const Clock& clock);
   ~HostPool();
-  void listen(EventSink events, ClosedSink closed);
+  void listen(EventSink events, ClosedSink closed, StateSink states);
+  void remember(const std::vector<HostRow>& rows);  // what earlier runs have stored of them
+  std::set<std::string> stored_up() const;  // where one was wanted and has not gone, unless out of reach
 
   bool knows(const std::string& host) const { return entries_.count(host) != 0; }
   fs::path root(const std::string& host) const;
+  std::string preparation(const std::string& host) const;  // see Host
 
-  // Calls `job` on the host's own thread.
+  // Calls `job` on the host's own thread. A host that was in reach before and is not any more is tried again
+  // until it is, or until what ran there is lost: `job` goes on from where it was.
   template <typename T>
   void work(const std::string& host, std::function<T(Host&)> job, std::function<void(T)> then) {
-    call(host, [this, job = std::move(job), then = std::move(then)](Host& at) {
-      auto result = std::make_shared<T>(job(at));
-      happenings_.post([result, then] { then(std::move(*result)); });
-    });
+    work_since(host, std::move(job), std::move(then), clock_.now(), kFirstPause);
   }
+  void give_up();  // nothing is tried again from now on: the run ends
 
   void post(Happenings::Happening happening) { happenings_.post(std::move(happening)); }  // any thread
 
@@ -75,7 +81,16 @@ class HostPool {
   // An answer that does not come before `limit` closes the link.
   void order(const std::string& host, Message order, Milliseconds limit,
              std::function<void(Result<Message>)> then);
-  void tick();  // ends orders whose time is over
+  // Ends orders whose time is over, does again what is due, asks every daemon for a sign of life.
+  void tick();
+  // How long after its last answer nothing that ran there can still run.
+  Milliseconds lost_after() const;
+  // It was reached in this run, and not so long ago that what runs there is lost.
+  bool may_come_back(const std::string& host) const;
+  static constexpr Milliseconds kFirstPause{100}, kLongestPause{5'000};  // between tries to reach it again
+
+  // Does a daemon hold its lock? On the host's thread; an error when the host cannot be asked.
+  void ask_lock(const std::string& host, std::function<void(Result<bool>)> then);
 
   // Tells every reached daemon that the run is over, all at once, and waits until they have ended; and those
   // of `leftover` hosts that an earlier controller has left behind.
@@ -84,7 +99,32 @@ class HostPool {
  private:
   struct Entry;
   struct Pending;
+  struct Later {
+    std::string host;
+    Monotonic at;
+    std::function<void()> again, never;
+  };
   void call(const std::string& host, std::function<void(Host&)> job);
+  template <typename T>
+  void work_since(const std::string& host, std::function<T(Host&)> job, std::function<void(T)> then,
+                  Monotonic began, Milliseconds pause) {
+    call(host, [=, this](Host& at) {
+      auto result = std::make_shared<T>(job(at));
+      happenings_.post([=, this] {
+        const auto tell = [result, then] { then(std::move(*result)); };
+        const bool answered = *result || result->error().cause != Cause::unreachable;
+        if (answered) note_contact(host);
+        if (answered || !worth_waiting(host, began)) return tell();
+        later_.push_back(
+            {host, clock_.now() + pause,
+             [=, this] { work_since<T>(host, job, then, began, std::min(pause * 2, kLongestPause)); }, tell});
+      });
+    });
+  }
+  void note_contact(const std::string& host);
+  bool worth_waiting(const std::string& host, Monotonic began) const;
+  void beat(const std::string& host);
+  void set_state(const std::string& host, HostState state);
   Result<std::shared_ptr<DaemonLink>> open(Host& host, int generation);  // on the host's thread
   void connected(const std::string& host, int generation, Result<std::shared_ptr<DaemonLink>> link);
   void received(const std::string& host, int generation, const Message& event);
@@ -95,7 +135,10 @@ class HostPool {
   const Clock& clock_;
   EventSink events_;
   ClosedSink closed_;
+  StateSink states_;
   std::vector<std::shared_ptr<Pending>> pending_;
+  std::vector<Later> later_;
+  bool given_up_ = false;
   std::atomic<bool> ending_ = false;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 };

@@ -2,8 +2,6 @@
 #include "orchestrator/engine/placement_run.h"
 
 #include <algorithm>
-#include <atomic>
-#include <memory>
 #include <set>
 
 #include "common/base/child_process.h"
@@ -15,11 +13,13 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kListLimit{600'000};
+constexpr Milliseconds kTellEvery{200};
 
-Result<std::vector<HostFile>> list_part(const fs::path& worker, const fs::path& partition, int part) {
+Result<std::vector<HostFile>> list_part(const fs::path& worker, const fs::path& partition, int part,
+                                        const StopSignal& halt) {
   ChildOptions options;
   options.argv = {worker.string(), "list", partition.string(), "--part", std::to_string(part), "--json"};
-  TRY(auto text, run_and_read(options, Deadline::after(kListLimit)));
+  TRY(auto text, run_and_read(options, Deadline::after(kListLimit), &halt));
   return parse_manifest(text, "files of part " + std::to_string(part));
 }
 
@@ -48,7 +48,38 @@ std::vector<HostFile> union_of(const std::map<int, std::vector<HostFile>>& parts
   return files;
 }
 
+// What has to be sent, and of each folder where nothing has to be, one small file: an earlier try may have
+// ended before that folder was synced, and putting a file that is there does it.
+std::vector<HostFile> files_to_put(const std::vector<HostFile>& files, const std::vector<bool>& there) {
+  std::map<fs::path, const HostFile*> smallest;
+  std::set<fs::path> touched;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const fs::path folder = fs::path(files[i].path).parent_path();
+    if (!there[i]) touched.insert(folder);
+    const HostFile*& least = smallest[folder];
+    if (there[i] && (!least || files[i].bytes < least->bytes)) least = &files[i];
+  }
+  std::vector<HostFile> put;
+  for (const auto& [folder, file] : smallest) {
+    if (file && touched.count(folder) == 0) put.push_back(*file);
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!there[i]) put.push_back(files[i]);
+  }
+  return put;
+}
+
+std::string bytes_text(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+
 }  // namespace
+
+struct PlacementRun::Shipment {
+  std::map<int, std::vector<HostFile>> parts;  // that the host lacks
+  fs::path partition, lists;                   // here
+  std::string to;                              // below the host's root
+  int64_t sent = 0, there = 0;                 // bytes; the host's thread writes them until it has ended
+  std::function<void(const Progress&)> tell;
+};
 
 PlacementRun::PlacementRun(Workbench& bench, PlacementSetup setup, const StopSignal& halt, Ended ended)
     : bench_(bench),
@@ -87,10 +118,10 @@ void PlacementRun::cancel(Cause cause, std::string why) {
 void PlacementRun::list(const fs::path& partition) {
   std::vector<int> parts;
   for (const auto& [part, hosts] : made_.holders) parts.push_back(part);
-  const auto all = [worker = worker_, partition, parts](Host&) -> Result<PartFiles> {
+  const auto all = [worker = worker_, partition, parts, halt = &halt_](Host&) -> Result<PartFiles> {
     PartFiles files;
     for (const int part : parts) {
-      TRY(files[part], list_part(worker, partition, part));
+      TRY(files[part], list_part(worker, partition, part, *halt));
     }
     return files;
   };
@@ -117,53 +148,102 @@ void PlacementRun::send(size_t index, const fs::path& partition) {
   }
   // Where the partition was made it lies already, whole.
   auto whole = bench_.read(bench_.locations.on(task.host, partition_.digest, partition_.name));
-  if (whole && *whole) return sent(index, sent_and_stored(task.host, **whole));
-
-  PartFiles mine;
-  for (const int part : parts_of(task.host)) {
-    mine[part] = files_[part];
-    bench_.commit(
-        bench_.store.set_location({made_.digest, part_name(part), task.host, "data/" + made_.digest, false}));
+  if (whole && *whole) {
+    PartFiles held;
+    for (const int part : parts_of(task.host)) held[part] = files_[part];
+    bytes_there_ += bytes_of(union_of(held));
+    return sent(index, stored_on(task.host, **whole));
   }
-  const auto files = union_of(mine);
-  const int64_t total = bytes_of(files);
-  bytes_sent_ += total;
-  const fs::path lists = bench_.pool.root(std::string(kController)) / "data" / (made_.digest + ".parts");
-  const std::string to = "data/" + made_.digest;
-  auto report = [this, index, total](int64_t done) {
-    Progress progress;
-    progress.phase = "sending";
-    progress.done = done;
-    progress.total = total;
-    progress.unit = "bytes";
-    if (over_) return;
-    bench_.observer.step_progress(step_->name, tasks_[index].host, progress);
-    bench_.commit(bench_.store.set_progress(row_.id, tasks_[index].index, progress.to_json()));
-  };
-  const auto transfer = [this, partition, files, mine, lists, to, report, total](Host& host) -> Status {
-    auto last = std::make_shared<Monotonic>();
-    const TransferProgress tell = [this, report, last, total](int64_t done) {
-      const auto now = system_clock().now();
-      if (done < total && now - *last < Milliseconds(200)) return;
-      *last = now;
-      bench_.pool.post([report, done] { report(done); });
-    };
-    TRY(host.put(partition, files, to, tell, halt_));
-    TRY(auto manifests, write_lists(lists, mine));
-    return host.put(
-        lists, manifests, to, [](int64_t) {}, halt_);
-  };
-  bench_.pool.work<Status>(task.host, transfer, [this, index, to](Status status) {
-    if (status) status = sent_and_stored(tasks_[index].host, to);
-    sent(index, std::move(status));
-  });
+
+  auto shipment = shipment_for(index, partition);
+  if (shipment->parts.empty()) return sent(index, {});
+  bench_.pool.work<Status>(
+      task.host, [this, shipment](Host& host) { return ship(host, *shipment); },
+      [this, index, shipment](Status status) {
+        bytes_sent_ += shipment->sent;
+        bytes_there_ += shipment->there;
+        if (status) status = stored_on(tasks_[index].host, shipment->to);
+        sent(index, std::move(status));
+      });
 }
 
-Status PlacementRun::sent_and_stored(const std::string& host, const std::string& path) {
+bool PlacementRun::holds(const std::string& host, int part) {
+  const auto copies = bench_.read(bench_.locations.of(made_.digest, part_name(part)));
+  return copies && std::any_of(copies->begin(), copies->end(), [&](const LocationRow& copy) {
+           return copy.host == host && bench_.locations.fault(copy).empty();
+         });
+}
+
+std::shared_ptr<PlacementRun::Shipment> PlacementRun::shipment_for(size_t index, const fs::path& partition) {
+  const std::string& host = tasks_[index].host;
+  auto shipment = std::make_shared<Shipment>();
+  shipment->partition = partition;
+  shipment->lists = bench_.pool.root(std::string(kController)) / "data" / (made_.digest + ".parts");
+  shipment->to = "data/" + made_.digest;
+  PartFiles held;
   for (const int part : parts_of(host)) {
-    TRY(bench_.store.set_location({made_.digest, part_name(part), host, path, true}));
+    if (holds(host, part)) {
+      held[part] = files_[part];
+      continue;
+    }
+    shipment->parts[part] = files_[part];
+    bench_.commit(bench_.store.set_location({made_.digest, part_name(part), host, shipment->to, false}));
   }
-  return {};
+  bytes_there_ += bytes_of(union_of(held));
+  shipment->tell = [this, index](const Progress& progress) {
+    bench_.pool.post([this, index, progress] { tell(index, progress); });
+  };
+  return shipment;
+}
+
+Status PlacementRun::ship(Host& host, Shipment& shipment) {
+  const auto files = union_of(shipment.parts);
+  TRY(const auto there, host.check(files, shipment.to, true));
+  int64_t missing = 0;
+  for (size_t i = 0; i < files.size(); ++i) missing += there[i] ? 0 : files[i].bytes;
+  const auto put = files_to_put(files, there);
+  const int64_t known = bytes_of(put) - missing;  // files that are there come first
+  shipment.there = bytes_of(files) - missing;
+  Monotonic began, last;
+  int64_t at_first = -1;
+  const TransferProgress told = [&](int64_t done) {
+    Progress progress;
+    progress.phase = "sending";
+    progress.unit = "bytes";
+    progress.total = missing;
+    progress.done = shipment.sent = std::max<int64_t>(0, done - known);
+    const auto now = system_clock().now();
+    if (at_first < 0) {  // a file may go on where an earlier try broke off
+      began = now;
+      at_first = progress.done;
+    }
+    if (progress.done < missing && now - last < kTellEvery) return;
+    last = now;
+    const double seconds = std::chrono::duration<double>(now - began).count();
+    if (seconds > 0) progress.rate = static_cast<double>(progress.done - at_first) / seconds;
+    if (shipment.there > 0) progress.note = bytes_text(shipment.there) + " were there";
+    if (missing > 0) shipment.tell(progress);
+  };
+  TRY(host.put(shipment.partition, put, shipment.to, told, halt_));
+  TRY(auto lists, write_lists(shipment.lists / host.name(), shipment.parts));
+  return host.put(
+      shipment.lists / host.name(), lists, shipment.to, [](int64_t) {}, halt_);
+}
+
+void PlacementRun::tell(size_t index, const Progress& progress) {
+  if (over_) return;
+  bench_.observer.step_progress(step_->name, tasks_[index].host, progress);
+  bench_.commit(bench_.store.set_progress(row_.id, tasks_[index].index, progress.to_json()));
+}
+
+Status PlacementRun::stored_on(const std::string& host, const std::string& path) {
+  return bench_.store.together([&]() -> Status {
+    for (const int part : parts_of(host)) {
+      if (!holds(host, part))
+        TRY(bench_.store.set_location({made_.digest, part_name(part), host, path, true}));
+    }
+    return {};
+  });
 }
 
 void PlacementRun::sent(size_t index, Status status) {
@@ -197,8 +277,12 @@ void PlacementRun::finish() {
       pieces.push_back({part_name(part), digest_of_files(files), bytes_of(files)});
     std::vector<LocationRow> locations;
     bench_.commit(bench_.store.succeed(row_.id, pieces, locations));
-    summary_ = std::to_string(files_.size()) + " parts on " + std::to_string(tasks_.size()) + " hosts, " +
-               format_bytes(static_cast<double>(bytes_sent_));
+    const auto counted = [](size_t count, const std::string& what) {
+      return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+    };
+    summary_ = counted(files_.size(), "part") + " on " + counted(tasks_.size(), "host") + ", ";
+    summary_ += bytes_sent_ == 0 ? "nothing to send" : bytes_text(bytes_sent_) + " sent";
+    if (bytes_there_ > 0) summary_ += ", " + bytes_text(bytes_there_) + " were there";
   } else {
     bench_.commit(bench_.store.set_attempt(row_.id, end_.state, name_of(end_.cause), end_.message));
   }

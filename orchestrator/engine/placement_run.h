@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "common/wire/progress.h"
 #include "orchestrator/engine/attempt.h"
 #include "orchestrator/engine/workbench.h"
 
@@ -40,9 +42,14 @@ class PlacementRun {
   using PartFiles = std::map<int, Files>;
   void list(const fs::path& partition);
   void listed(const fs::path& partition, Result<PartFiles> files);
+  struct Shipment;  // to one host
   void send(size_t task, const fs::path& partition);
+  std::shared_ptr<Shipment> shipment_for(size_t task, const fs::path& partition);
+  Status ship(Host& host, Shipment& shipment);  // on the host's thread
+  void tell(size_t task, const Progress& progress);
   void sent(size_t task, Status status);
-  Status sent_and_stored(const std::string& host, const std::string& path);
+  Status stored_on(const std::string& host, const std::string& path);
+  bool holds(const std::string& host, int part);
   std::vector<int> parts_of(const std::string& host) const;
   void fail(const Error& error);
   void finish();
@@ -59,7 +66,7 @@ class PlacementRun {
   PartFiles files_;
   AttemptEnd end_{AttemptState::succeeded, Cause::failed, "", ""};
   std::string summary_;
-  int64_t bytes_sent_ = 0;
+  int64_t bytes_sent_ = 0, bytes_there_ = 0;
   int open_ = 0;
   bool cancelled_ = false, over_ = false;
 };

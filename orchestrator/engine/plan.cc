@@ -6,7 +6,10 @@
 namespace gnnflow {
 
 Plan::Plan(std::vector<PlanStep> steps)
-    : steps_(std::move(steps)), taken_(steps_.size(), false), done_(steps_.size(), false) {}
+    : steps_(std::move(steps)),
+      taken_(steps_.size(), false),
+      done_(steps_.size(), false),
+      left_out_(steps_.size(), false) {}
 
 std::vector<int> Plan::take_ready() {
   std::vector<int> ready;
@@ -22,13 +25,18 @@ std::vector<int> Plan::take_ready() {
 
 void Plan::set_done(int step) { done_[step] = true; }
 
+void Plan::leave_out(int step) { taken_[step] = left_out_[step] = true; }
+
 bool Plan::all_done() const {
-  return std::all_of(done_.begin(), done_.end(), [](bool done) { return done; });
+  for (int i = 0; i < size(); ++i) {
+    if (!done_[i] && !left_out_[i]) return false;
+  }
+  return true;
 }
 
 bool Plan::wanted(int service) const {
   for (int i = 0; i < size(); ++i) {
-    if (steps_[i].service == service && !done_[i]) return true;
+    if (steps_[i].service == service && !done_[i] && !left_out_[i]) return true;
   }
   return false;
 }

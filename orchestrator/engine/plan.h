@@ -22,13 +22,15 @@ class Plan {
   std::vector<int> take_ready();
   void set_done(int step);
   bool done(int step) const { return done_[step]; }
-  bool all_done() const;
-  // Is there a step, not done, that uses this one's service?
+  void leave_out(int step);  // it is neither given out nor waited for
+  bool left_out(int step) const { return left_out_[step]; }
+  bool all_done() const;  // but for those that are left out
+  // Is there a step, neither done nor left out, that uses this one's service?
   bool wanted(int service) const;
 
  private:
   std::vector<PlanStep> steps_;
-  std::vector<bool> taken_, done_;
+  std::vector<bool> taken_, done_, left_out_;
 };
 
 }  // namespace gnnflow

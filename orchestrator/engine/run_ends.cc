@@ -54,6 +54,10 @@ void RunLoop::attempt_ended(Attempt& attempt) {
   step.attempt = nullptr;
   if (step.kind->nature() != Nature::service) return work_ended(index, attempt);
   const AttemptEnd& end = attempt.end();
+  if (end.state == AttemptState::failed || end.state == AttemptState::lost) {
+    step.fruitless = step.was_up ? 0 : step.fruitless + 1;
+    step.error = Error{end.cause, step.entry->name + ": " + end.message};
+  }
   news(index, end.state == AttemptState::cancelled ? "idle" : "failed",
        end.state == AttemptState::cancelled ? "" : end.message);
 }
@@ -82,30 +86,29 @@ void RunLoop::placement_ended(int index, PlacementRun& placement) {
 
 void RunLoop::ended_badly(int index, const AttemptEnd& end, bool joined) {
   StepRun& step = steps_[index];
-  if (end.state == AttemptState::cancelled || stopping_) {
+  const bool connection = end.state == AttemptState::lost || is_connection(end.cause);
+  const bool lost_again = connection && step.losses < step.entry->lost_retries;
+  const bool failed_again = !connection && !is_hopeless(end.cause) && step.failures < step.entry->retries;
+  // What an earlier controller began ended without anybody to look after it: that counts as nothing.
+  const bool again = joined || lost_again || failed_again;
+  if (end.state == AttemptState::cancelled || (again && stopping_)) {
     step.phase = StepRun::Phase::stopped;
     return news(index, "cancelled", end.message);
   }
-  // What an earlier controller began ended without anybody to look after it: that counts as nothing.
-  if (joined) return try_again(index, end.message);
-  const bool connection = end.state == AttemptState::lost || is_connection(end.cause);
-  if (connection && step.losses < step.entry->lost_retries) {
-    ++step.losses;
-    return try_again(index, end.message);
+  if (!again) {
+    stopped_by_.reset();  // it had failed before it was told to stop: that is the first cause
+    return fail_step(index, end);
   }
-  if (!connection && !is_hopeless(end.cause) && step.failures < step.entry->retries) {
-    ++step.failures;
-    return try_again(index, end.message);
-  }
-  fail_step(index, end);
+  if (!joined) ++(connection ? step.losses : step.failures);
+  try_again(index, end.message);
 }
 
 void RunLoop::try_again(int index, const std::string& why) {
   StepRun& step = steps_[index];
   step.reason = "again, because " + why;
   news(index, "retrying", why);
+  set_step(index, Decision::attempt, 0, step.reason);  // no attempt: one is due
   step.phase = StepRun::Phase::decided;
-  step.told_waiting = false;
   if (step.kind->nature() == Nature::placement) {
     step.phase = StepRun::Phase::waiting;
     timers_.after(Milliseconds(1000), [this, index] {
@@ -128,18 +131,29 @@ void RunLoop::fail_step(int index, const AttemptEnd& end) {
   if (!stopping_) stop_all("step " + step.entry->name + " failed");
 }
 
-// An attempt that could not begin is stored all the same: `status` shows why.
+// What could not begin is stored all the same: `status` shows why.
 void RunLoop::fail_before_start(int index, const Error& error) {
-  StepRun& step = steps_[index];
-  std::vector<TaskRow> none;
-  step.plans.clear();
-  if (!step.old && !step.joined && !step.unfinished) {
-    if (auto row = begin_row(index, {}, none)) {
-      bench_.commit(
-          setup_.store->set_attempt(row->id, AttemptState::failed, name_of(error.cause), error.message));
-    }
-  }
+  steps_[index].plans.clear();
+  store_failure(index, error);
   fail_step(index, {AttemptState::failed, error.cause, error.message, ""});
+}
+
+void RunLoop::store_failure(int index, const Error& error) {
+  StepRun& step = steps_[index];
+  if (step.joined) return step.joined->fail({AttemptState::failed, error.cause, error.message, ""});
+  // One at a time: there is none to make while an older one is still being ended.
+  if (step.old) return set_step(index, Decision::skipped, 0, error.message);
+  int64_t attempt = 0;
+  if (step.unfinished) {
+    attempt = std::exchange(step.unfinished, std::nullopt)->id;
+    set_step(index, Decision::attempt, attempt, step.reason);
+  } else {
+    std::vector<TaskRow> none;
+    if (auto row = begin_row(index, {}, none)) attempt = row->id;
+  }
+  if (attempt == 0) return;
+  bench_.commit(
+      setup_.store->set_attempt(attempt, AttemptState::failed, name_of(error.cause), error.message));
 }
 
 // What a placement has brought may be what is damaged: the next run compares it with its digests, and sends

@@ -5,13 +5,11 @@
 
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "orchestrator/engine/results.h"
 
 namespace gnnflow {
 namespace {
 
-constexpr Milliseconds kTick{100};
-constexpr Milliseconds kLookForStop{500};
-constexpr Milliseconds kAgain{500};
 constexpr Milliseconds kGoodbyeSlack{10'000};
 
 }  // namespace
@@ -64,8 +62,9 @@ RunLoop::RunLoop(EngineSetup setup)
             DaemonGreeting{setup_.store->epoch(), setup_.store->store_id(), workflow_.lease, workflow_.grace},
             happenings_, *setup_.clock),
       artifacts_(*setup_.store, pool_, locations_, halt_),
-      bench_{workflow_,        kinds_,        *setup_.store, pool_, locations_, artifacts_, cores_,
-             *setup_.observer, *setup_.clock, timers_,       made_, 0,          {}},
+      network_(workflow_, pool_),
+      bench_{workflow_, kinds_,           *setup_.store, pool_,   locations_, artifacts_, network_,
+             cores_,    *setup_.observer, *setup_.clock, timers_, made_,      0,          {}},
       decider_(workflow_, kinds_, setup_.store, locations_, digests_),
       plan_(plan_steps(workflow_, kinds_)) {
   for (const StepEntry& entry : workflow_.steps) {
@@ -74,8 +73,11 @@ RunLoop::RunLoop(EngineSetup setup)
     step.kind = kinds_.at(entry.kind);
     steps_.push_back(std::move(step));
   }
+  began_ms_ = setup_.clock->unix_milliseconds();
   pool_.listen([this](const std::string& host, const Message& message) { event(host, message); },
-               [this](const std::string& host, const std::string& why) { closed(host, why); });
+               [this](const std::string& host, const std::string& why) { closed(host, why); },
+               [this](const HostRow& row) { bench_.commit(setup_.store->set_host(row)); });
+  pool_.remember(bench_.read(setup_.store->hosts()).value_or(std::vector<HostRow>()));
 }
 
 RunLoop::~RunLoop() { halt_.raise(); }
@@ -111,12 +113,25 @@ void RunLoop::set_step(int index, Decision decision, int64_t attempt, std::strin
   bench_.commit(setup_.store->set_step(row));
 }
 
+// For what a step waits that could begin otherwise.
+void RunLoop::set_waits(int index, std::string what) {
+  StepRun& step = steps_[index];
+  if (step.waits == what) return;
+  step.waits = std::move(what);
+  bench_.commit(setup_.store->set_waits(bench_.run, step.entry->name, step.waits));
+}
+
 // What the store alone can say. No host is asked, nothing is written.
 std::optional<Error> RunLoop::survey() {
+  if (auto error = choose()) return error;
   for (const StepRun& step : steps_) {
     if (Status status = step.kind->check(workflow_, *step.entry); !status) {
       return std::move(status).error().within("step '" + step.entry->name + "'");
     }
+  }
+  // All of them now: a missing one is told before anything runs, and a long one keeps nobody waiting later.
+  for (const StepRun& step : steps_) {
+    if (auto digests = decider_.digests_of(*step.entry); !digests) return std::move(digests).error();
   }
   auto unfinished = setup_.store->unfinished_attempts();
   if (!unfinished) return std::move(unfinished).error();
@@ -133,13 +148,16 @@ std::optional<Error> RunLoop::survey() {
     if (step.error) return std::move(*step.error);
     step.stored = step.phase == StepRun::Phase::decided;
   }
+  if (auto error = check_chosen()) return error;
   return bench_.broken;
 }
 
 bool RunLoop::nothing_to_do() const {
   return !strangers_ && std::all_of(steps_.begin(), steps_.end(), [](const StepRun& step) {
-    return !step.unfinished && step.phase == StepRun::Phase::decided &&
-           step.verdict.what != Verdict::What::run && !step.verdict.comes_home && step.verdict.gone.empty();
+    if (step.unfinished) return false;
+    if (step.phase == StepRun::Phase::left_out) return true;
+    return step.phase == StepRun::Phase::decided && step.verdict.what != Verdict::What::run &&
+           !step.verdict.comes_home && step.verdict.gone.empty();
   });
 }
 
@@ -154,6 +172,9 @@ std::vector<RunStepRow> RunLoop::rows() const {
       row.decision = step.verdict.what == Verdict::What::run ? Decision::attempt : Decision::cached;
       row.attempt = step.verdict.attempt;
       row.reason = step.verdict.reason;
+    } else if (step.phase == StepRun::Phase::left_out) {
+      row.decision = Decision::skipped;
+      row.reason = "not retried";
     } else {
       std::vector<std::string> open;
       for (const int need : plan_.step(static_cast<int>(i)).needs) {
@@ -171,7 +192,7 @@ int RunLoop::run() {
   if (setup_.store->made()) observer.note("new store " + setup_.store->store_id());
   if (auto error = survey()) {
     observer.failure("", error->message, "");
-    observer.run_ended(exit_code(error->cause), error->message);
+    observer.run_ended(exit_code(error->cause), "failed before anything ran");
     return exit_code(error->cause);
   }
   if (nothing_to_do()) return run_nothing();
@@ -180,13 +201,19 @@ int RunLoop::run() {
   return finish();
 }
 
-// One commit, no host.
-int RunLoop::run_nothing() {
+RunRow RunLoop::run_row() const {
   RunRow row;
   row.command = setup_.command;
   row.workflow = setup_.workflow_digest;
   row.params = workflow_.params;
-  row.started_ms = row.ended_ms = setup_.clock->unix_milliseconds();
+  row.started_ms = setup_.clock->unix_milliseconds();
+  return row;
+}
+
+// One commit, no host.
+int RunLoop::run_nothing() {
+  RunRow row = run_row();
+  row.ended_ms = row.started_ms;
   const std::string result = summary();
   row.summary = "nothing to do" + (result.empty() ? "" : "\n" + result);
   auto run = setup_.store->begin_run(row, rows());
@@ -197,8 +224,11 @@ int RunLoop::run_nothing() {
   bench_.run = *run;
   setup_.observer->run_began(*run, workflow_.name, plan_.size());
   for (int i = 0; i < plan_.size(); ++i) {
-    if (steps_[i].verdict.what == Verdict::What::cached) news(i, "cached", steps_[i].verdict.reason);
+    const StepRun& step = steps_[i];
+    if (step.phase == StepRun::Phase::left_out) continue;
+    if (step.verdict.what == Verdict::What::cached) news(i, "cached", step.verdict.reason);
   }
+  tell_done();
   // A controller that died after the last step may have left its daemons; looking at their locks asks nobody.
   pool_.goodbye(locations_.seen(), workflow_.grace + kGoodbyeSlack);
   setup_.observer->run_ended(0, row.summary);
@@ -206,13 +236,9 @@ int RunLoop::run_nothing() {
 }
 
 void RunLoop::begin() {
-  RunRow row;
-  row.command = setup_.command;
-  row.workflow = setup_.workflow_digest;
-  row.params = workflow_.params;
-  row.started_ms = setup_.clock->unix_milliseconds();
-  if (auto run = bench_.read(setup_.store->begin_run(row, rows()))) bench_.run = *run;
+  if (auto run = bench_.read(setup_.store->begin_run(run_row(), rows()))) bench_.run = *run;
   setup_.observer->run_began(bench_.run, workflow_.name, plan_.size());
+  tell_done();
   take_up();
   for (int i = 0; i < plan_.size(); ++i) {
     if (steps_[i].phase == StepRun::Phase::decided) act(i);
@@ -234,7 +260,7 @@ void RunLoop::take_up() {
 }
 
 void RunLoop::loop_once() {
-  for (auto& happening : happenings_.take(kTick)) happening();
+  for (auto& happening : happenings_.take(setup_.tick)) happening();
   pool_.tick();
   timers_.run_due();
   for (size_t i = 0; i < attempts_.size(); ++i) attempts_[i]->tick();
@@ -252,6 +278,7 @@ void RunLoop::loop_once() {
 }
 
 bool RunLoop::finished() const {
+  if (may_leave()) return true;
   const auto working = [](const auto& one) { return !one->over(); };
   if (std::any_of(attempts_.begin(), attempts_.end(), working)) return false;
   if (std::any_of(placements_.begin(), placements_.end(), working)) return false;
@@ -261,103 +288,17 @@ bool RunLoop::finished() const {
                       [](const StepRun& step) { return step.phase == StepRun::Phase::homing; });
 }
 
-void RunLoop::look_for_stop() {
-  if (bench_.broken && !stopping_) {
-    failures_.push_back(bench_.broken->cause);
-    setup_.observer->failure("", "the state cannot be written: " + bench_.broken->message, "");
-    return stop_all("the state cannot be written");
-  }
-  const auto now = setup_.clock->now();
-  if (!setup_.stop->raised() && now - looked_ >= kLookForStop) {
-    looked_ = now;
-    auto asked = bench_.read(setup_.store->stop_requested(bench_.run));
-    if (asked.value_or(false)) setup_.stop->raise(Cause::stopped);
-  }
-  if (!setup_.stop->raised() || stopped_by_) return;
-  stopped_by_ = setup_.stop->cause();
-  const std::string why =
-      *stopped_by_ == Cause::stopped ? "stopped by `gnnflow stop`" : "stopped by a signal";
-  setup_.observer->note(why + "; ending what runs");
-  stop_all(why);
-}
-
-void RunLoop::stop_all(const std::string& why) {
-  stopping_ = true;
-  halt_.raise(stopped_by_.value_or(Cause::stopped));
-  for (size_t i = 0; i < attempts_.size(); ++i) {
-    if (!attempts_[i]->over()) end_old(*attempts_[i], why);
-  }
-  for (auto& placement : placements_) placement->cancel(Cause::stopped, why);
-}
-
-void RunLoop::event(const std::string& host, const Message& event) {
-  if (event.type() != "event") return;
-  const auto found = tokens_.find(event.head.text_or("token", ""));
-  if (found == tokens_.end()) return log_debug("host {}: an event of an unknown job", host);
-  found->second.first->event(found->second.second, event);
-}
-
-Milliseconds RunLoop::lost_after() const {
-  const auto length = workflow_.lease + workflow_.grace;
-  return length + length / 10;
-}
-
-void RunLoop::closed(const std::string& host, const std::string& why) {
-  log_debug("host {}: connection closed: {}", host, why);
-  greeted_.erase(host);
-  bool needed = false;
-  for (size_t i = 0; i < attempts_.size(); ++i) {
-    Attempt& attempt = *attempts_[i];
-    if (attempt.over()) continue;
-    attempt.host_closed(host);
-    const auto open = attempt.open_hosts();
-    needed |= std::find(open.begin(), open.end(), host) != open.end();
-  }
-  if (!needed) return;
-  setup_.observer->note("host " + host + ": its daemon is gone or cut off; asking again");
-  recover(host);
-}
-
-// Its daemon, or a new one that cleans up after it, answers for every job; only when nobody answers for as
-// long as jobs may go on by themselves are they lost without that.
-void RunLoop::recover(const std::string& host) {
-  if (!recovering_.insert(host).second) return;
-  pool_.reach(host, [this, host](Status status) {
-    recovering_.erase(host);
-    if (status) return greeted(host);
-    const int64_t seen = pool_.last_seen(host);
-    const Milliseconds silent(setup_.clock->unix_milliseconds() - seen);
-    if (seen != 0 && silent < lost_after()) return timers_.after(kAgain, [this, host] { recover(host); });
-    const std::string why =
-        seen == 0 ? status.error().message : "last seen " + format_duration(silent) + " ago";
-    for (size_t i = 0; i < attempts_.size(); ++i) {
-      if (!attempts_[i]->over()) attempts_[i]->host_lost(host, why);
-    }
-  });
-}
-
-// After hello: attempts ask for what they missed, and what the host has of this store and nobody here knows
-// is ended.
-void RunLoop::greeted(const std::string& host) {
-  if (!greeted_.insert(host).second) return;
-  const Json& greeting = pool_.greeting(host);
-  cores_.add_machine(std::string(greeting.text_or("boot", host)),
-                     static_cast<int>(greeting.integer_or("cores", 1)));
-  for (size_t i = 0; i < attempts_.size(); ++i) {
-    if (!attempts_[i]->over()) attempts_[i]->host_back(host);
-  }
-  const Json& jobs = greeting.get("jobs");
-  if (!jobs.is_array()) return;
-  for (const Json& job : jobs.array()) {
-    const std::string token = job.text_or("token", "");
-    if (tokens_.count(token) != 0) continue;
-    for (const char* type : {"discard", "acknowledge"}) {
-      Message order;
-      order.head["type"] = type;
-      order.head["token"] = token;
-      pool_.order(host, std::move(order), Milliseconds(30'000), [](Result<Message>) {});
-    }
-  }
+// By its short name; empty when it is not here.
+fs::path RunLoop::result_here(const StepRun& step) const {
+  const Made& made = made_.at(step.entry->name);
+  if (made.pieces.empty()) return {};
+  const Piece& piece = made.pieces.front();
+  auto path = const_cast<Locations&>(locations_).on(std::string(kController), piece.digest, piece.name);
+  if (!path || !*path) return {};
+  const fs::path root = pool_.root(std::string(kController)), whole = root / **path;
+  auto link = link_result(root, step.entry->name, whole);
+  if (!link) log_warning("{}", link.error().message);
+  return std::move(link).value_or(whole);
 }
 
 std::string RunLoop::summary() const {
@@ -365,20 +306,16 @@ std::string RunLoop::summary() const {
   for (const StepRun& step : steps_) {
     const auto made = made_.find(step.entry->name);
     if (!step.kind->comes_home() || made == made_.end() || made->second.pieces.empty()) continue;
-    const Piece& piece = made->second.pieces.front();
-    auto path = const_cast<Locations&>(locations_).on(std::string(kController), piece.digest, piece.name);
-    if (!path || !*path) continue;
-    lines.push_back(step.entry->name + ": " +
-                    step.kind->headline(made->second, pool_.root(std::string(kController)) / **path));
+    const fs::path path = result_here(step);
+    if (!path.empty()) lines.push_back(step.entry->name + ": " + step.kind->headline(made->second, path));
   }
   return join(lines, "\n");
 }
 
 int RunLoop::finish() {
   halt_.raise();
-  // Asking whether an earlier controller's daemon still lives costs nothing on this machine; elsewhere its
-  // lease ends it.
-  pool_.goodbye(locations_.seen(), workflow_.grace + kGoodbyeSlack);
+  tell_left();
+  pool_.goodbye(leftover_hosts(), workflow_.grace + kGoodbyeSlack);
   int code = exit_code_of(failures_);
   if (stopped_by_) code = exit_code(*stopped_by_);
   if (bench_.broken && !stopped_by_) code = exit_code(bench_.broken->cause);

@@ -30,6 +30,7 @@ class RunLoop : public AttemptOwner {
   explicit RunLoop(EngineSetup setup);
   ~RunLoop() override;
   int run();
+  int end_leftovers();
 
   void attempt_failing(Attempt& attempt) override;
   void attempt_spoke(Attempt& attempt) override;
@@ -45,7 +46,8 @@ class RunLoop : public AttemptOwner {
       working,
       homing,  // succeeded; its pieces are copied to the controller
       done,
-      stopped,  // failed, or the run ended before it
+      stopped,   // failed, or the run ended before it
+      left_out,  // not among what a retry was told to do
     };
     const StepEntry* entry = nullptr;
     const Step* kind = nullptr;
@@ -60,14 +62,21 @@ class RunLoop : public AttemptOwner {
     PlacementRun* placement = nullptr;
     Monotonic began;
     int failures = 0, losses = 0;  // of this run
+    int fruitless = 0;             // of a service: attempts in a row that ended before they were up
     bool stored = false;           // its decision is
     bool failed = false;           // for good
-    bool was_up = false, told_waiting = false;
+    bool chosen = true;            // a retry may make it
+    bool was_up = false;
+    std::set<std::string> asked;  // hosts that are being reached for it
+    bool reach_due = false;       // again, after a pause
+    Milliseconds reach_pause{0};
+    std::string waits;           // for what; as stored
     std::optional<Error> error;  // why nothing could be decided
   };
 
   // run_loop.cc
   int run_nothing();
+  RunRow run_row() const;
   std::vector<RunStepRow> rows() const;
   std::optional<Error> survey();
   void take_up();
@@ -76,14 +85,40 @@ class RunLoop : public AttemptOwner {
   void loop_once();
   bool finished() const;
   int finish();
+  fs::path result_here(const StepRun& step) const;
+  std::string summary() const;
+
+  // run_stop.cc
   void look_for_stop();
   void stop_all(const std::string& why);
+  void hurry();
+  bool may_leave() const;
+  void tell_left();
+
+  // run_hosts.cc
   void event(const std::string& host, const Message& event);
   void closed(const std::string& host, const std::string& why);
+  bool needed(const std::string& host) const;
   void recover(const std::string& host);
+  void lose_in_time(const std::string& host);
+  Milliseconds silence_of(const std::string& host) const;
+  void lose(const std::string& host, const std::string& why);
+  void look_again(const std::string& host, Milliseconds pause);
+  void not_reached(const std::string& host, Milliseconds pause, const Error& error, const Result<bool>& held);
   void greeted(const std::string& host);
-  Milliseconds lost_after() const;
-  std::string summary() const;
+  std::set<std::string> hosts_of(int index);
+  void reach(int index);
+  void reached(int index, const std::string& host, Status status);
+  void reach_if_cut_off(int index, const std::string& host, const Error& error);
+  void out_of_reach(int index, const Error& error);
+  void reach_later(int index);
+  std::set<std::string> leftover_hosts() const;
+
+  // run_retry.cc
+  std::optional<Error> choose();
+  std::optional<Error> check_chosen();
+  void leave_out(int index);
+  void tell_done();
 
   // run_steps.cc
   void advance();
@@ -93,9 +128,6 @@ class RunLoop : public AttemptOwner {
   void go_home(int index);
   void start_placement(int index);
   bool plan_tasks(int index);
-  void reach(int index);
-  void reached(int index, const std::string& host, Status status);
-  std::set<std::string> hosts_of(int index);
   void start_queued();
   Claims claims_of(const StepRun& step) const;
   void start_attempt(int index);
@@ -120,10 +152,12 @@ class RunLoop : public AttemptOwner {
   void try_again(int index, const std::string& why);
   void fail_step(int index, const AttemptEnd& end);
   void fail_before_start(int index, const Error& error);
+  void store_failure(int index, const Error& error);
   void distrust_inputs(const StepRun& step);
 
   void news(int index, std::string_view what, std::string_view detail);
   void set_step(int index, Decision decision, int64_t attempt, std::string_view reason);
+  void set_waits(int index, std::string what);
   Scene scene(const StepRun& step) const { return {&workflow_, step.entry, &made_}; }
   int index_of(std::string_view step) const;
   void forget_tokens(const Attempt& attempt);
@@ -139,6 +173,7 @@ class RunLoop : public AttemptOwner {
   ContentDigests digests_;
   HostPool pool_;
   Artifacts artifacts_;
+  Network network_;
   Cores cores_;
   Workbench bench_;
   Decider decider_;
@@ -149,11 +184,15 @@ class RunLoop : public AttemptOwner {
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::vector<std::unique_ptr<PlacementRun>> placements_;
   std::map<std::string, std::pair<Attempt*, int>, std::less<>> tokens_;
-  std::set<std::string> recovering_, greeted_;
+  std::set<std::string> recovering_, greeted_, prepared_;
   std::vector<Cause> failures_;
+  int64_t began_ms_ = 0;
   bool stopping_ = false;
-  std::optional<Cause> stopped_by_;  // a signal or `gnnflow stop`
-  Monotonic looked_;
+  Monotonic stopped_at_;
+  std::optional<Cause> stopped_by_;  // a signal or `gnnflow stop`, when nothing had failed before
+  bool heard_stop_ = false, hurried_ = false;
+  int signals_ = 0;  // that were there when the first was heard
+  Monotonic looked_, hurried_at_;
 };
 
 }  // namespace gnnflow

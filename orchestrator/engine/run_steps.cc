@@ -5,6 +5,11 @@
 #include "orchestrator/engine/run_loop.h"
 
 namespace gnnflow {
+namespace {
+
+constexpr int kMostFruitless = 2;  // attempts of a service in a row that were never up
+
+}  // namespace
 
 void RunLoop::advance() {
   for (auto ready = plan_.take_ready(); !ready.empty(); ready = plan_.take_ready()) {
@@ -24,6 +29,7 @@ void RunLoop::decide(int index) {
   step.verdict = std::move(verdict).value();
   step.reason = step.verdict.reason;
   if (step.verdict.what == Verdict::What::run) {
+    if (!step.chosen) return leave_out(index);
     decider_.remember(step.entry->name, step.reason);
     return;
   }
@@ -42,7 +48,7 @@ void RunLoop::act(int index) {
     if (step.verdict.comes_home) go_home(index);
     return;
   }
-  if (!step.stored) set_step(index, Decision::attempt, 0, step.reason);
+  // Its row is written with its attempt, a moment from now.
   if (step.kind->nature() == Nature::placement) {
     start_placement(index);
   } else if (plan_tasks(index)) {
@@ -55,6 +61,7 @@ void RunLoop::settle(int index, Made made) {
   made_[step.entry->name] = std::move(made);
   step.phase = StepRun::Phase::done;
   plan_.set_done(index);
+  if (step.kind->comes_home()) result_here(step);  // named as soon as it is there
 }
 
 void RunLoop::go_home(int index) {
@@ -67,7 +74,9 @@ void RunLoop::go_home(int index) {
     artifacts_.bring(std::string(kController), piece, [this, index, open](Result<fs::path> path) {
       StepRun& at = steps_[index];
       if (at.phase != StepRun::Phase::homing) return;
-      if (!path) {
+      if (!path && stopping_) {  // the next run brings it: it is published
+        at.phase = StepRun::Phase::stopped;
+      } else if (!path) {
         fail_step(index, {AttemptState::failed, path.error().cause,
                           "its result cannot be copied here: " + path.error().message, ""});
       } else if (--*open == 0) {
@@ -86,44 +95,6 @@ bool RunLoop::plan_tasks(int index) {
   }
   step.plans = std::move(plans).value();
   return true;
-}
-
-// Of its tasks, and of the service that it uses.
-std::set<std::string> RunLoop::hosts_of(int index) {
-  std::set<std::string> hosts;
-  for (const TaskPlan& plan : steps_[index].plans) hosts.insert(plan.host);
-  const int service = plan_.step(index).service;
-  if (service < 0) return hosts;
-  if (auto plans = steps_[service].kind->tasks(scene(steps_[service]))) {
-    for (const TaskPlan& plan : *plans) hosts.insert(plan.host);
-  }
-  return hosts;
-}
-
-void RunLoop::reach(int index) {
-  steps_[index].phase = StepRun::Phase::reaching;
-  for (const std::string& host : hosts_of(index)) {
-    pool_.reach(host, [this, index, host](Status status) { reached(index, host, std::move(status)); });
-  }
-}
-
-void RunLoop::reached(int index, const std::string& host, Status status) {
-  StepRun& step = steps_[index];
-  if (status) greeted(host);
-  if (step.phase != StepRun::Phase::reaching || stopping_) return;
-  if (!status) {
-    step.phase = StepRun::Phase::decided;  // until ended_badly says what is next
-    const bool lost = status.error().cause == Cause::unreachable || status.error().cause == Cause::temporary;
-    if (lost && step.losses < step.entry->lost_retries) {
-      ++step.losses;
-      return try_again(index, status.error().message);
-    }
-    return fail_before_start(index, status.error());
-  }
-  const auto hosts = hosts_of(index);
-  const bool all =
-      std::all_of(hosts.begin(), hosts.end(), [&](const std::string& name) { return pool_.reached(name); });
-  if (all) step.phase = StepRun::Phase::queued;
 }
 
 Claims RunLoop::claims_of(const StepRun& step) const {
@@ -148,10 +119,7 @@ void RunLoop::start_queued() {
     }
     const Claims claims = claims_of(step);
     if (!step.joined && !cores_.fits(claims)) {
-      if (!std::exchange(step.told_waiting, true)) {
-        bench_.commit(setup_.store->add_event(bench_.run, step.entry->name,
-                                              "waits for cores that " + cores_.blocker(claims) + " uses"));
-      }
+      set_waits(i, "waits for cores that " + cores_.blocker(claims) + " uses");
       continue;
     }
     if (!ensure_service(i)) continue;
@@ -184,6 +152,10 @@ bool RunLoop::ensure_service(int index) {
   StepRun& service = steps_[at];
   if (service.attempt && !service.attempt->over()) return !service.attempt->ending();
   if (still_ending(service)) return false;
+  if (service.fruitless >= kMostFruitless) {
+    fail_before_start(index, *service.error);
+    return false;
+  }
   auto plans = service.kind->tasks(scene(service));
   if (!plans) {
     fail_before_start(index, plans.error());
@@ -196,7 +168,7 @@ bool RunLoop::ensure_service(int index) {
   service.began = setup_.clock->now();
   service.was_up = false;
   service.attempt->begin();
-  return true;
+  return !service.attempt->ending();
 }
 
 std::vector<TaskRow> RunLoop::task_rows(const StepRun& step, int number,
@@ -231,11 +203,13 @@ std::optional<AttemptRow> RunLoop::begin_row(int index, const std::vector<std::s
   row.inputs = step.verdict.print.parts;
   row.started_ms = setup_.clock->unix_milliseconds();
   tasks = task_rows(step, *number, hosts);
-  const auto id = bench_.read(setup_.store->begin_attempt(row, tasks));
-  if (!id) return std::nullopt;
-  row.id = *id;
-  for (TaskRow& task : tasks) task.attempt = *id;
-  set_step(index, Decision::attempt, *id, step.reason);
+  step.waits.clear();
+  bench_.together([&] {
+    row.id = bench_.read(setup_.store->begin_attempt(row, tasks)).value_or(0);
+    if (row.id != 0) set_step(index, Decision::attempt, row.id, step.reason);
+  });
+  if (bench_.broken) return std::nullopt;
+  for (TaskRow& task : tasks) task.attempt = row.id;
   return row;
 }
 
@@ -289,13 +263,15 @@ bool RunLoop::can_join(int index) {
       step.unfinished->state == AttemptState::publishing ? Decision::adopted : Decision::attempt;
   step.reason = "goes on with attempt " + std::to_string(step.unfinished->number) + ", which had not ended";
   set_step(index, decision, step.unfinished->id, step.reason);
+  step.unfinished.reset();
   return true;
 }
 
 void RunLoop::cancel_old(const AttemptRow& row, std::string why) {
   const int index = index_of(row.step);
   auto tasks = bench_.read(setup_.store->tasks_of(row.id));
-  const bool placement = index >= 0 && steps_[index].kind->nature() == Nature::placement;
+  const auto kind = kinds_.find(row.kind);
+  const bool placement = kind != kinds_.end() && kind->second->nature() == Nature::placement;
   if (!tasks || tasks->empty() || placement) {
     return bench_.commit(
         setup_.store->set_attempt(row.id, AttemptState::cancelled, name_of(Cause::stopped), why));

@@ -26,9 +26,14 @@ std::optional<OutputSchema> Step::output(const StepEntry& step, std::string_view
   if (kind.outputs_from.empty()) return std::nullopt;
   const Json& further = step.options.get(kind.outputs_from);
   if (!further.is_object()) return std::nullopt;
+  const bool numbered = !kind.numbered_by.empty() && step.options.has(kind.numbered_by);
+  const std::string_view wanted = numbered ? without_number(name) : name;
+  if (numbered && wanted.empty()) return std::nullopt;
   for (const auto& [key, path] : further.object()) {
-    if ((key == name || name.empty()) && path.is_string())
-      return OutputSchema{key, key, fs::path(path.string()).filename()};
+    if ((key == wanted || wanted.empty()) && path.is_string()) {
+      const std::string piece = numbered ? std::string(name) : key;
+      return OutputSchema{piece, piece, fs::path(path.string()).filename()};
+    }
   }
   return std::nullopt;
 }

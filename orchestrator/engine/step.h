@@ -73,6 +73,9 @@ struct TaskPlan {
   std::vector<TaskInput> inputs;
   std::vector<LocalInput> local_inputs;
   std::vector<std::string> pieces;  // what it publishes
+  // It talks to other tasks over the network: the engine adds the host's data address, `address` in the spec;
+  // for exec, where rank 0 is, in its environment.
+  bool on_network = false;
   // Cores that it claims of its machine: kAllCores (shared evenly with the attempt's other tasks there),
   // none, or a number.
   int cores = 0;

@@ -12,6 +12,7 @@
 #include "orchestrator/engine/cores.h"
 #include "orchestrator/engine/decide.h"
 #include "orchestrator/engine/host_pool.h"
+#include "orchestrator/engine/network.h"
 #include "orchestrator/engine/run_observer.h"
 #include "orchestrator/engine/step.h"
 #include "orchestrator/store/run_store.h"
@@ -49,6 +50,7 @@ struct Workbench {
   HostPool& pool;
   Locations& locations;
   Artifacts& artifacts;
+  Network& network;
   Cores& cores;
   RunObserver& observer;
   const Clock& clock;
@@ -59,6 +61,13 @@ struct Workbench {
 
   void commit(Status status) {
     if (!status && !broken) broken = std::move(status).error();
+  }
+  // What `writes` commits is one commit.
+  void together(const std::function<void()>& writes) {
+    commit(store.together([&] {
+      writes();
+      return Status();
+    }));
   }
   template <typename T>
   std::optional<T> read(Result<T> result) {

@@ -23,13 +23,19 @@ struct HostFile {
 
 using TransferProgress = std::function<void(int64_t bytes_done)>;
 
-// One per host entry; `controller` and `address: local` are LocalHost, all else SshHost (later). Calls block
-// up to their deadline; any thread may call, one at a time per host.
+// One per host entry; `controller` and `address: local` are LocalHost, all else SshHost. Calls block up to
+// their deadline; any thread may call, one at a time per host; name(), root() and preparation() at any time.
 class Host {
  public:
   virtual ~Host() = default;
   virtual const std::string& name() const = 0;
-  virtual fs::path root() const = 0;  // "<workspace>/<store id>/<host name>" on that host
+  // "<workspace>/<store id>/<host name>" on that host. Until start_daemon() has succeeded once it may still
+  // begin with "~/", the home folder there.
+  virtual fs::path root() const = 0;
+  // The numeric address under which it is reached from here; empty: it is this machine, or was not reached yet.
+  virtual std::string address() const { return {}; }
+  // What bringing our programs there has cost, for a person; empty when nothing was looked at yet.
+  virtual std::string preparation() const { return {}; }
 
   // Starts `gnnflow-worker daemon` unless one holds the lock, and waits until its socket answers. Idempotent.
   virtual Status start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) = 0;
@@ -49,6 +55,8 @@ class Host {
   virtual Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
                                           bool digests) = 0;
   virtual Result<std::string> read(const fs::path& path, int64_t limit) = 0;  // a small file below root()
+  // At most `limit` bytes of a file below root() from `offset` on: fewer, or none, at its end.
+  virtual Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) = 0;
 };
 
 }  // namespace gnnflow

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "common/base/child_process.h"
+#include "common/base/incoming.h"
 #include "common/base/text.h"
 #include "orchestrator/remote/transfer.h"
 
@@ -110,7 +111,7 @@ Result<std::vector<bool>> LocalHost::check(const std::vector<HostFile>& files, c
   std::vector<bool> good;
   for (const HostFile& file : files) {
     TRY(fs::path path, path_below(root_, at / file.path).within("host " + name_));
-    TRY(bool matches, file_matches(path, file, digests).within("host " + name_));
+    TRY(bool matches, file_matches(path, file.bytes, digests ? file.digest : "").within("host " + name_));
     good.push_back(matches);
   }
   return good;
@@ -119,6 +120,11 @@ Result<std::vector<bool>> LocalHost::check(const std::vector<HostFile>& files, c
 Result<std::string> LocalHost::read(const fs::path& path, int64_t limit) {
   TRY(fs::path inside, path_below(root_, path).within("host " + name_));
   return read_file(inside, limit).within("host " + name_);
+}
+
+Result<std::string> LocalHost::read_from(const fs::path& path, int64_t offset, int64_t limit) {
+  TRY(fs::path inside, path_below(root_, path).within("host " + name_));
+  return read_piece(inside, offset, limit).within("host " + name_);
 }
 
 }  // namespace gnnflow

@@ -26,6 +26,7 @@ class LocalHost : public Host {
   Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
                                   bool digests) override;
   Result<std::string> read(const fs::path& path, int64_t limit) override;
+  Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override;
 
  private:
   Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);  // false: another was first

@@ -12,10 +12,6 @@
 
 namespace gnnflow {
 
-// root/relative, when `relative` is plain (no "..", no "." parts) and nothing on the way below root is a
-// link; else bad_data.
-Result<fs::path> path_below(const fs::path& root, const fs::path& relative);
-
 struct Transfer {
   fs::path from;      // files are read below it
   fs::path root, to;  // and written below root/to
@@ -28,8 +24,5 @@ struct Transfer {
 // `no_resources`.
 Status transfer_files(const Transfer& transfer, const std::vector<HostFile>& files,
                       const TransferProgress& progress, const StopSignal& stop);
-
-// Is it there: a plain file with this size and, if asked, this digest?
-Result<bool> file_matches(const fs::path& path, const HostFile& file, bool digest);
 
 }  // namespace gnnflow

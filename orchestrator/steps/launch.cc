@@ -1,6 +1,5 @@
 // launch: a service of graph servers, one or more for each part, on a host that holds it.
 #include "orchestrator/steps/kinds.h"
-#include "orchestrator/steps/placing.h"
 
 namespace gnnflow {
 namespace {
@@ -12,9 +11,6 @@ class LaunchStep final : public Step {
  public:
   const KindSchema& schema() const override { return schema_of_kind("launch"); }
   Nature nature() const override { return Nature::service; }
-  Status check(const Workflow& workflow, const StepEntry&) const override {
-    return check_data_addresses(workflow);
-  }
   Result<Holders> holders(const Scene& scene) const override {
     const Made* placed = scene.made_by(referred(*scene.workflow, *scene.step, "partition")->name);
     return placed ? placed->holders : Holders();
@@ -32,7 +28,7 @@ class LaunchStep final : public Step {
         task.program = "worker";
         task.spec["kind"] = "serve";
         task.spec["part"] = part;
-        task.spec["address"] = data_address(*scene.workflow, task.host);
+        task.on_network = true;
         task.spec["restarts"] = step.options.integer_or("restarts", 3);
         task.spec["restart_window_ms"] = kRestartWindow;
         task.spec["threads"] = kServerThreads;

@@ -6,13 +6,6 @@
 namespace gnnflow {
 namespace {
 
-constexpr const char* kLoopback = "127.0.0.1";
-
-bool all_local(const Workflow& workflow) {
-  return std::all_of(workflow.hosts.begin(), workflow.hosts.end(),
-                     [](const HostEntry& host) { return host.address == "local"; });
-}
-
 std::vector<std::string> host_order(const Workflow& workflow) {
   std::vector<std::string> order{std::string(kController)};
   for (const HostEntry& host : workflow.hosts) order.push_back(host.name);
@@ -90,24 +83,6 @@ Json layout_key(const std::vector<RankLayout>& ranks) {
     list.push_back(std::move(entry));
   }
   return list;
-}
-
-std::string data_address(const Workflow& workflow, const std::string& host) {
-  if (all_local(workflow)) return kLoopback;
-  const HostEntry* entry = workflow.host(host);
-  if (!entry) return kLoopback;
-  return entry->data_address.empty() ? entry->address : entry->data_address;
-}
-
-Status check_data_addresses(const Workflow& workflow) {
-  if (all_local(workflow)) return {};
-  for (const HostEntry& host : workflow.hosts) {
-    if (host.address != "local" || !host.data_address.empty()) continue;
-    return Error{Cause::bad_workflow,
-                 "host " + host.name +
-                     " is this machine and others are not: give it the `data_address` that they can reach"};
-  }
-  return {};
 }
 
 }  // namespace gnnflow

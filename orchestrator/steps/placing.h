@@ -34,10 +34,4 @@ std::vector<RankLayout> lay_out_ranks(const Holders& holders, int per_host, cons
 Json layout_key(const std::vector<RankLayout>& ranks);
 Json seeds_json(const std::vector<SeedSlice>& seeds);
 
-// Where the jobs of a host listen and bind. All on this machine: loopback.
-std::string data_address(const Workflow& workflow, const std::string& host);
-// `bad_workflow` when hosts are on several machines and one of this machine has no address that others could
-// reach.
-Status check_data_addresses(const Workflow& workflow);
-
 }  // namespace gnnflow

@@ -50,7 +50,7 @@ std::vector<TaskPlan> rank_tasks(const Scene& scene) {
     task.spec["ranks"] = static_cast<int64_t>(ranks.size());
     task.spec["parts_here"] = Json(Json::Array(layout.parts_here.begin(), layout.parts_here.end()));
     task.spec["seeds"] = seeds_json(layout.seeds);
-    task.spec["address"] = data_address(*scene.workflow, layout.host);
+    task.on_network = true;
     task.inputs = {{"partition", launch->name, ""}};
     tasks.push_back(std::move(task));
   }

@@ -27,6 +27,7 @@ struct Row : OptionSchema {
   Row with(Options rows) && { return members = std::move(rows), std::move(*this); }
   Row from(std::vector<std::string> kinds) && { return accepts = std::move(kinds), std::move(*this); }
   Row not_in_key() && { return in_key = false, std::move(*this); }
+  Row secret() && { return hidden = true, std::move(*this); }
   Row host() && { return names_host = true, in_key = false, std::move(*this); }
 };
 
@@ -327,6 +328,9 @@ KindSchema train() {
                   .within(1, 1'000'000)
                   .otherwise(5),
           }),
+      option("checkpoint_copy", OptionType::bytes,
+             "checkpoints up to this size are copied to the controller; default: what `defaults` says")
+          .not_in_key(),
   };
   kind.outputs = {{"model", "model", ""},
                   {"best", "model", "best/model.safetensors"},
@@ -356,6 +360,9 @@ KindSchema evaluate() {
   return kind;
 }
 
+const std::set<std::string, std::less<>> kRankVariables = {
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"};
+
 Faults check_exec(const Json& options) {
   Faults faults;
   if (options.get("command").array().empty())
@@ -373,7 +380,15 @@ Faults check_exec(const Json& options) {
     faults.emplace_back("outputs." + name,
                         fmt::format("output '{}' must be a path below the working folder", path.string()));
   }
+  const bool per_rank = options.has("per");
+  if (per_rank && options.text_or("host", "controller") != "controller")
+    faults.emplace_back(
+        "host", "'host' has no meaning with 'per: rank': there is a process on every host with a part");
+  if (!per_rank && options.has("ranks_per_host"))
+    faults.emplace_back("ranks_per_host", "'ranks_per_host' has no meaning without 'per: rank'");
   for (const auto& [name, value] : options.get("environment").object()) {
+    if (per_rank && kRankVariables.count(name) != 0)
+      faults.emplace_back("environment", fmt::format("'{}' is set by 'per: rank'", name));
     if (name.empty() || name.find('=') != std::string::npos || name.starts_with("GNNFLOW_")) {
       faults.emplace_back(
           "environment", fmt::format("'{}' cannot be set: GNNFLOW_... is ours, and a name has no '='", name));
@@ -401,11 +416,19 @@ KindSchema exec() {
           .otherwise(Json(Json::Object{})),
       option("environment", OptionType::map, "variables added to its environment")
           .of(OptionType::text)
-          .otherwise(Json(Json::Object{})),
+          .otherwise(Json(Json::Object{}))
+          .secret(),
       host_option(),
+      option("per", OptionType::text,
+             "rank: one process for each rank of the step that it refers to or needs; default: one in all")
+          .one_of({"rank"}),
+      option("ranks_per_host", OptionType::integer,
+             "with `per`: processes on each host; default: as many as that step has")
+          .within(1, 64),
   };
   kind.outputs = {};
   kind.outputs_from = "outputs";
+  kind.numbered_by = "per";
   kind.check = check_exec;
   return kind;
 }

@@ -124,7 +124,7 @@ Result<std::vector<TaskRow>> read_tasks(Database& database, int64_t attempt) {
 Result<std::vector<RunStepRow>> read_run_steps(Database& database, int64_t run) {
   std::vector<RunStepRow> rows;
   Status read = database.each(
-      "SELECT run, step, kind, decision, attempt, reason FROM run_step WHERE run=? ORDER BY position",
+      "SELECT run, step, kind, decision, attempt, reason, waits FROM run_step WHERE run=? ORDER BY position",
       {sql(run)}, [&](const SqlRow& row) -> Status {
         RunStepRow step;
         step.run = row.integer(0);
@@ -133,6 +133,7 @@ Result<std::vector<RunStepRow>> read_run_steps(Database& database, int64_t run) 
         TRY(step.decision, state_named<Decision>(kDecisions, row.text(3)));
         step.attempt = row.integer(4);
         step.reason = row.text(5);
+        step.waits = row.text(6);
         rows.push_back(std::move(step));
         return {};
       });
@@ -140,20 +141,34 @@ Result<std::vector<RunStepRow>> read_run_steps(Database& database, int64_t run) 
   return rows;
 }
 
+Result<std::vector<LocationRow>> read_locations(Database& database, std::string_view rest,
+                                                std::initializer_list<SqlValue> values) {
+  std::vector<LocationRow> locations;
+  TRY(database.each(
+      fmt::format("SELECT artifact, piece, host, path, state FROM location {}", rest), values,
+      [&](const SqlRow& row) {
+        locations.push_back({row.text(0), row.text(1), row.text(2), row.text(3), row.text(4) == "verified"});
+        return Status();
+      }));
+  return locations;
+}
+
 Result<std::vector<HostRow>> read_hosts(Database& database) {
   std::vector<HostRow> hosts;
-  Status read = database.each("SELECT name, state, root, boot, pid, last_seen_ms FROM host ORDER BY name", {},
-                              [&](const SqlRow& row) -> Status {
-                                HostRow host;
-                                host.name = row.text(0);
-                                TRY(host.state, state_named<HostState>(kHostStates, row.text(1)));
-                                host.root = row.text(2);
-                                host.boot = row.text(3);
-                                host.pid = static_cast<int>(row.integer(4));
-                                host.last_seen_ms = row.integer(5);
-                                hosts.push_back(std::move(host));
-                                return {};
-                              });
+  Status read =
+      database.each("SELECT name, state, root, boot, pid, last_seen_ms, entry FROM host ORDER BY name", {},
+                    [&](const SqlRow& row) -> Status {
+                      HostRow host;
+                      host.name = row.text(0);
+                      TRY(host.state, state_named<HostState>(kHostStates, row.text(1)));
+                      host.root = row.text(2);
+                      host.boot = row.text(3);
+                      host.pid = static_cast<int>(row.integer(4));
+                      host.last_seen_ms = row.integer(5);
+                      TRY(host.entry, json_of(row, 6));
+                      hosts.push_back(std::move(host));
+                      return {};
+                    });
   if (!read) return std::move(read).error();
   return hosts;
 }

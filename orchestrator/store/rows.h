@@ -1,10 +1,10 @@
-// Rows of the tables as the structs of run_store.h, for both sides of the store.
+// Rows of the tables as the structs of run_rows.h, for both sides of the store.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/store/run_store.h"
+#include "orchestrator/store/run_rows.h"
 #include "orchestrator/store/sqlite.h"
 
 namespace gnnflow {
@@ -19,6 +19,8 @@ Result<std::vector<AttemptRow>> read_attempts(Database& database, std::string_vi
                                               std::initializer_list<SqlValue> values);
 Result<std::vector<TaskRow>> read_tasks(Database& database, int64_t attempt);
 Result<std::vector<RunStepRow>> read_run_steps(Database& database, int64_t run);
+Result<std::vector<LocationRow>> read_locations(Database& database, std::string_view rest,
+                                                std::initializer_list<SqlValue> values);
 Result<std::vector<HostRow>> read_hosts(Database& database);
 
 }  // namespace gnnflow

@@ -181,8 +181,18 @@ CREATE TRIGGER event_kept BEFORE DELETE ON event
   BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 )sql";
 
+// Whose state it is, how its hosts are reached, what a step that could begin waits for.
+constexpr std::string_view kVersion2 = R"sql(
+ALTER TABLE meta ADD COLUMN workflow TEXT NOT NULL DEFAULT '';
+ALTER TABLE meta ADD COLUMN workflow_file TEXT NOT NULL DEFAULT '';
+ALTER TABLE meta ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0 CHECK(lease_ms >= 0);
+ALTER TABLE meta ADD COLUMN grace_ms INTEGER NOT NULL DEFAULT 0 CHECK(grace_ms >= 0);
+ALTER TABLE host ADD COLUMN entry TEXT NOT NULL DEFAULT 'null' CHECK(json_valid(entry));
+ALTER TABLE run_step ADD COLUMN waits TEXT NOT NULL DEFAULT '';
+)sql";
+
 // kSteps[v] leads from version v to v + 1.
-constexpr std::array<std::string_view, kSchemaVersion> kSteps = {kVersion1};
+constexpr std::array<std::string_view, kSchemaVersion> kSteps = {kVersion1, kVersion2};
 
 Status step_up(Database& database, int64_t from) {
   TRY(Transaction transaction, Transaction::begin(database));

@@ -9,7 +9,7 @@
 namespace gnnflow {
 
 constexpr int64_t kApplicationId = 0x474e4601;  // "GNF" 1: what `file` shows
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 
 enum class SchemaState { absent, older, current };
 

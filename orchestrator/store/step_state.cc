@@ -9,7 +9,8 @@ constexpr std::string_view kService = "launch";
 bool was_stopped(int exit_code) {
   return exit_code == gnnflow::exit_code(Cause::stopped) ||
          exit_code == gnnflow::exit_code(Cause::interrupted) ||
-         exit_code == gnnflow::exit_code(Cause::terminated);
+         exit_code == gnnflow::exit_code(Cause::terminated) ||
+         exit_code == gnnflow::exit_code(Cause::hung_up);
 }
 
 StepState state_of_service(const AttemptRow* attempt, const RunLife& run) {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "orchestrator/store/run_store.h"
+#include "orchestrator/store/run_rows.h"
 
 namespace gnnflow {
 

@@ -1,8 +1,11 @@
 // The reading side: no lock is taken, nothing is written, a living controller is not disturbed.
+#include "orchestrator/store/store_reader.h"
+
 #include <fmt/format.h>
 
+#include "orchestrator/store/holder.h"
+#include "orchestrator/store/owner.h"
 #include "orchestrator/store/rows.h"
-#include "orchestrator/store/run_store.h"
 #include "orchestrator/store/schema.h"
 #include "orchestrator/store/sqlite.h"
 #include "orchestrator/store/state_folder.h"
@@ -51,8 +54,10 @@ Result<RunStatus> StoreReader::State::read(std::optional<int64_t> run, bool held
   TRY(std::vector<RunRow> runs, run ? read_runs(database, "WHERE id=?", {sql(*run)})
                                     : read_runs(database, "ORDER BY id DESC LIMIT 1", {}));
   if (runs.empty()) {
-    return Error{Cause::not_found, run ? fmt::format("{}: no run {}", place.folder.string(), *run)
-                                       : fmt::format("{}: no run yet", place.folder.string())};
+    TRY(int64_t last, database.integer("SELECT max(id) FROM run"));
+    return Error{Cause::not_found, last == 0 ? fmt::format("{}: no run yet", place.folder.string())
+                                             : fmt::format("{}: no run {}; there are 1 to {}",
+                                                           place.folder.string(), *run, last)};
   }
   RunStatus status;
   status.run = std::move(runs.front());
@@ -72,8 +77,10 @@ Result<RunStatus> StoreReader::State::read(std::optional<int64_t> run, bool held
   return status;
 }
 
-StoreReader::StoreReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+StoreReader::StoreReader(std::unique_ptr<State> state)
+    : PastResults(state->database), state_(std::move(state)) {}
 StoreReader::StoreReader(StoreReader&&) noexcept = default;
+StoreReader& StoreReader::operator=(StoreReader&&) noexcept = default;
 StoreReader::~StoreReader() = default;
 
 Result<StoreReader> StoreReader::open(const fs::path& folder) {
@@ -110,6 +117,17 @@ Result<std::vector<EventRow>> StoreReader::events(int64_t run, int64_t after) {
 }
 
 Result<std::string> StoreReader::store_id() { return state_->database.text("SELECT store_id FROM meta"); }
+
+Result<StoreOwner> StoreReader::owner() { return read_owner(state_->database); }
+
+Status StoreReader::check_owner(const StoreOwner& wanted) {
+  TRY(StoreOwner stored, owner());
+  return gnnflow::check_owner(stored, wanted, state_->place.folder);
+}
+
+Result<std::optional<std::string>> StoreReader::holder() { return holder_of(state_->database); }
+
+Status StoreReader::remember_digest(const fs::path&, std::string_view, std::string_view) { return {}; }
 
 bool StoreReader::controller_alive() { return state_->lock_held(); }
 

@@ -11,6 +11,7 @@ class JsonView final : public RunObserver {
   explicit JsonView(ViewSetup setup) : setup_(std::move(setup)) {}
 
   void run_began(int64_t run, std::string_view workflow, int steps) override {
+    began_ = true;
     put("run_began", {{"run", run}, {"workflow", workflow}, {"steps", steps}});
   }
   void step_news(const StepNews& news) override {
@@ -28,7 +29,9 @@ class JsonView final : public RunObserver {
     put("failure", {{"step", step}, {"message", message}, {"tail", tail}});
   }
   void tick() override {}
+  // What could not even begin has no number: readers find the same first and last event all the same.
   void run_ended(int exit_code, std::string_view summary) override {
+    if (!began_) run_began(0, setup_.workflow, 0);
     put("run_ended", {{"exit_code", exit_code}, {"summary", summary}});
   }
 
@@ -41,6 +44,7 @@ class JsonView final : public RunObserver {
   }
 
   ViewSetup setup_;
+  bool began_ = false;
 };
 
 }  // namespace

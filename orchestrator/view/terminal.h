@@ -22,6 +22,7 @@ struct ViewSetup {
   TextSink talk;  // what happens: stderr
   TextSink data;  // the result: stdout
   bool colour = false;
+  std::string workflow = {};  // its name, for a run that ends before it has begun
   const Clock* clock = &system_clock();
   std::function<TerminalSize()> size = [] {
     return TerminalSize{};

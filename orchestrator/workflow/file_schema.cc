@@ -98,6 +98,9 @@ const std::vector<OptionSchema>& defaults_schema() {
                                  "how long a job has from being asked to end to being killed"),
                           100, kDay / 24),
                    10'000),
+      with_default(option("checkpoint_copy", OptionType::bytes,
+                          "checkpoints up to this size are copied to the controller while training; 0: none"),
+                   int64_t{1} << 30),
   };
   return schema;
 }

@@ -137,6 +137,17 @@ Json::Object read_env(YamlNode* node, Problems& problems) {
   return env;
 }
 
+void keep_params(Json::Object& params, const Json& earlier) {
+  for (auto& [name, value] : params) {
+    const Json& kept = earlier.get(name);
+    if (value.is_number() && !value.is_integer() && kept.is_number()) {
+      value = Json(kept.number());
+    } else if (kept.type_name() == value.type_name()) {
+      value = kept;
+    }
+  }
+}
+
 Status set_params(Json::Object& params, const std::vector<std::string>& set) {
   std::vector<std::string> errors;
   for (const std::string& assignment : set) {

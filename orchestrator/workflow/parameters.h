@@ -18,6 +18,9 @@ Json::Object read_params(YamlNode* node, const Scope& scope, Problems& problems)
 // The list under `env`, each with its value from the environment.
 Json::Object read_env(YamlNode* node, Problems& problems);
 
+// The values of an earlier run where they still fit.
+void keep_params(Json::Object& params, const Json& earlier);
+
 // Each "name=value" typed by the default that it replaces; all errors in one message, cause bad_usage.
 Status set_params(Json::Object& params, const std::vector<std::string>& set);
 

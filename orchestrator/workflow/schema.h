@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/json.h"
@@ -25,6 +26,7 @@ struct OptionSchema {
   std::vector<OptionSchema> members;     // of a map; unknown keys in it are errors
   bool in_key = true;                    // does it change the result? (docs/decisions: fingerprints)
   std::vector<std::string> accepts;      // of a reference: the kinds of step that it may name
+  bool hidden = false;  // its values are kept as digests and never shown
   bool names_host = false;  // the text, or each key of the map, is a host of the file or `controller`
 };
 
@@ -42,8 +44,17 @@ struct KindSchema {
   std::vector<OutputSchema> outputs;
   std::string
       outputs_from;  // an option (a map) whose keys are the names of further outputs: "outputs" of exec
+  // An option that, when given, makes each of these one per rank: "card" becomes "card-0", "card-1" ...
+  std::string numbered_by;
   // Beyond single options: {option path, message} of what does not fit together.
   std::function<std::vector<std::pair<std::string, std::string>>(const Json& options)> check;
 };
+
+// "card-12" -> "card"; empty when it does not end so.
+inline std::string_view without_number(std::string_view name) {
+  const size_t digits = name.find_last_not_of("0123456789");
+  const bool numbered = digits != std::string_view::npos && digits + 1 < name.size() && name[digits] == '-';
+  return numbered ? name.substr(0, digits) : std::string_view();
+}
 
 }  // namespace gnnflow

@@ -247,16 +247,23 @@ class StepsReader {
   bool check_output(const ReadStep& step, const ReadStep& target, const FoundReference& found) {
     if (found.output.empty() && !target.kind->outputs.empty()) return true;  // its first
     std::vector<std::string> names;
+    bool numbered = false;
     for (const OutputSchema& output : target.kind->outputs) names.push_back(output.name);
     if (!target.kind->outputs_from.empty()) {
       const Json& further = target.entry.options.get(target.kind->outputs_from);
+      const std::string& numbered_by = target.kind->numbered_by;
+      numbered = !numbered_by.empty() && target.entry.options.has(numbered_by);
       if (further.is_object()) {
-        for (const auto& [name, path] : further.object()) names.push_back(name);
+        for (const auto& [name, path] : further.object()) {
+          if (numbered && without_number(found.output) == name) return true;
+          names.push_back(numbered ? name + "-0" : name);
+        }
       }
     }
     if (std::find(names.begin(), names.end(), found.output) != names.end()) return true;
     std::string known =
-        names.empty() ? "it declares no outputs" : fmt::format("it has: {}", join(names, ", "));
+        names.empty() ? "it declares no outputs" : fmt::format("it has: {}{}", join(names, ", "),
+                                                                      numbered ? ", and so on for each rank" : "");
     if (found.output.empty()) {
       problems_.add(found.at,
                     fmt::format("'{}' of step '{}' must name an output of '{}', as ${{steps.{}.NAME}}",

@@ -48,6 +48,7 @@ struct Workflow {
   std::vector<StepEntry>
       steps;  // in a topological order of `needs`, in file order where that leaves a choice
   Milliseconds lease{600'000}, grace{10'000};
+  int64_t checkpoint_copy = int64_t{1} << 30;  // bytes; 0: checkpoints are not copied to the controller
   const StepEntry* step(std::string_view name) const;
   const HostEntry* host(std::string_view name) const;
 };
@@ -55,6 +56,8 @@ struct Workflow {
 struct LoadOptions {
   std::vector<std::string> set;  // "epochs=3"
   std::vector<KindSchema> kinds;
+  // Of an earlier run, before `set`: a map. One that the file no longer has, or gives another type, is left out.
+  Json params = {};
 };
 
 // All errors of the file in one pass, each `file:line:column: message`, the line, a caret, help; cause

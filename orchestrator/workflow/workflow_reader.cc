@@ -28,6 +28,7 @@ class WorkflowReader {
     read_top();
     scope_.env = read_env(section("env"), problems_);
     scope_.params = read_params(section("params"), scope_, problems_);
+    if (problems_.empty()) keep_params(scope_.params, options_.params);
     if (problems_.empty()) TRY(set_params(scope_.params, options_.set));
     workflow_.params = Json(scope_.params);
     read_hosts();
@@ -160,6 +161,7 @@ class WorkflowReader {
     defaults_.timeout = Milliseconds(read.integer_or("timeout", 0));
     workflow_.lease = Milliseconds(read.integer_or("lease", 600'000));
     workflow_.grace = Milliseconds(read.integer_or("grace", 10'000));
+    workflow_.checkpoint_copy = read.integer_or("checkpoint_copy", workflow_.checkpoint_copy);
   }
 
   YamlNode document_;

@@ -26,6 +26,15 @@ def test_the_commands_of_the_documents_run(place):
     place.check_nothing_left()
 
 
+def test_the_operations_page_names_every_command(place):
+    listed = place.run("--help").stdout.split("Subcommands:\n")[1].split("\n\n")[0].splitlines()
+    commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
+    assert len(commands) >= 8, listed
+    page = (e2e.SOURCE / "docs/operations.md").read_text()
+    for command in commands:
+        assert f"`gnnflow {command}" in page, f"docs/operations.md says nothing about {command}"
+
+
 def test_every_relative_link_in_the_documents_leads_somewhere(place):
     for document in [*e2e.SOURCE.glob("*.md"), *(e2e.SOURCE / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):

@@ -70,7 +70,7 @@ class Place:
 
     def roots(self):
         """The folders of all host entries of this place."""
-        found = list(self.state().glob("*/controller")) if (self.folder / ".gnnflow").exists() else []
+        found = list(self.folder.glob(".gnnflow/*/*/controller"))
         return found + list((self.home / ".cache/gnnflow").glob("*/*"))
 
     def processes(self):

@@ -78,6 +78,8 @@ FakeHost::~FakeHost() {
   if (thread_.joinable()) thread_.join();
 }
 
+void FakeHost::be_far(std::string address) { far_ = std::move(address); }
+
 void FakeHost::on_start(Script script) {
   std::lock_guard lock(mutex_);
   script_ = std::move(script);
@@ -91,6 +93,26 @@ void FakeHost::on_order(Answer answer) {
 void FakeHost::refuse_daemons(std::optional<Error> error) {
   std::lock_guard lock(mutex_);
   refusal_ = std::move(error);
+}
+
+void FakeHost::answer_beats(bool answer) {
+  std::lock_guard lock(mutex_);
+  answers_beats_ = answer;
+}
+
+void FakeHost::say_preparation(std::string text) {
+  std::lock_guard lock(mutex_);
+  preparation_ = std::move(text);
+}
+
+std::string FakeHost::preparation() const {
+  std::lock_guard lock(mutex_);
+  return preparation_;
+}
+
+void FakeHost::keep_jobs(bool keep) {
+  std::lock_guard lock(mutex_);
+  keeps_jobs_ = keep;
 }
 
 void FakeHost::send(const Message& message) {
@@ -187,6 +209,11 @@ std::vector<std::string> FakeHost::running() const {
   return tokens;
 }
 
+int FakeHost::refusals() const {
+  std::lock_guard lock(mutex_);
+  return refusals_;
+}
+
 int FakeHost::daemons_started() const {
   std::lock_guard lock(mutex_);
   return daemons_;
@@ -199,7 +226,7 @@ int64_t FakeHost::files_put() const {
 
 Status FakeHost::start_daemon(Milliseconds, Milliseconds, Deadline) {
   std::lock_guard lock(mutex_);
-  if (refusal_) return *refusal_;
+  if (refusal_) return ++refusals_, *refusal_;
   if (!alive_) ++daemons_;
   alive_ = true;
   return {};
@@ -238,12 +265,14 @@ void FakeHost::serve() {
     if (!order) break;
     std::lock_guard lock(mutex_);
     if (link_ != link) break;
-    if (*order && (*order)->type() != "beat") take(**order);
+    if (*order && ((*order)->type() != "beat" || (*order)->head.boolean_or("answer", false))) take(**order);
   }
 }
 
 void FakeHost::take(const Message& order) {
-  orders_.push_back(order);
+  const bool beat = order.type() == "beat";
+  if (beat && !answers_beats_) return;
+  if (!beat) orders_.push_back(order);
   Message reply;
   std::optional<Message> scripted = answer_ ? answer_(order) : std::nullopt;
   if (scripted) {
@@ -267,7 +296,7 @@ void FakeHost::take(const Message& order) {
     }
   } else if (order.type() == "start" && !scripted && reply.head.boolean_or("new", false)) {
     run(token, script_ ? script_(order.head) : FakeJob{});
-  } else if (order.type() == "cancel" && !scripted) {
+  } else if (order.type() == "cancel" && !scripted && !keeps_jobs_) {
     if (auto job = jobs_.find(token); job != jobs_.end() && job->second.state == "started")
       end(token, job->second, 0, 15);
   } else if (order.type() == "forward" && !scripted &&
@@ -293,6 +322,8 @@ Json FakeHost::answer(const Message& order, Message& reply) {
   if (type == "publish") return publish(order);
   if (type == "log") return log_of(order, reply);
   if (type == "discard") {
+    if (auto job = jobs_.find(token); job != jobs_.end() && job->second.state == "started")
+      end(token, job->second, 0, 9);
     fs::remove_all(root_ / "tmp" / token);
   } else if (type == "acknowledge") {
     jobs_.erase(token);
@@ -311,7 +342,7 @@ Json FakeHost::answer(const Message& order, Message& reply) {
                                                        {"bytes", bytes_of_tree(entry.path()).value_or(0)}});
     }
     return reply_head;
-  } else if (type != "cancel" && type != "forward" && type != "goodbye") {
+  } else if (type != "cancel" && type != "forward" && type != "goodbye" && type != "beat") {
     return refused({Cause::bad_data, "unknown order '" + type + "'"});
   }
   return Json(Json::Object{{"ok", true}});
@@ -321,8 +352,8 @@ Json FakeHost::greeting(const Message&) {
   Json reply;
   reply["pid"] = static_cast<int64_t>(::getpid());
   reply["start_time"] = int64_t{daemons_};
-  reply["boot"] = boot_id();
-  reply["root"] = root_.string();
+  reply["boot"] = far_.empty() ? boot_id() : "boot of " + name_;
+  reply["root"] = root().string();
   reply["version"] = "fake";
   reply["cores"] = 2;
   reply["jobs"] = Json::Array{};

@@ -37,6 +37,11 @@ class FakeHost : public Host {
   FakeHost(std::string name, const fs::path& workspace, std::string store = std::string(32, 'a'));
   ~FakeHost() override;
 
+  // As on another machine: it is reached at `address`, it has a boot id of its own, and root() names a folder
+  // that is not there for us.
+  void be_far(std::string address);
+  fs::path files() const { return root_; }  // what root() names on that machine
+
   // Without a script every job ends at once with 0 and makes nothing.
   void on_start(Script script);
   // Asked first for every order: a message is the answer (its `to` is filled in), nothing means the usual
@@ -48,16 +53,21 @@ class FakeHost : public Host {
   void cut();          // the connection ends; daemon and jobs go on
   void kill_daemon();  // and its jobs with it: the next daemon answers `lost` for them
   void refuse_daemons(std::optional<Error> error);  // start_daemon and connect fail so from now on
+  void answer_beats(bool answer);  // one that does not is frozen, as far as the controller can see
+  void say_preparation(std::string text);
+  void keep_jobs(bool keep);  // they do not end when told to; `discard` still kills them
 
   std::vector<Message> orders() const;                                 // all but beats, as they came
   std::vector<std::string> orders_of(const std::string& token) const;  // their types
   std::vector<std::string> started() const;  // tokens, in order; a repeated START of one adds nothing
   std::vector<std::string> running() const;  // tokens of jobs that have not ended
   int daemons_started() const;
+  int refusals() const;       // of start_daemon
   int64_t files_put() const;  // files really copied by put()
 
   const std::string& name() const override { return name_; }
-  fs::path root() const override { return root_; }
+  fs::path root() const override { return far_.empty() ? root_ : "/far" / root_.relative_path(); }
+  std::string address() const override { return far_; }
   Status start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) override;
   Result<bool> daemon_alive() override;
   Result<MessageLink> connect(Deadline deadline) override;
@@ -68,6 +78,10 @@ class FakeHost : public Host {
   Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
                                   bool digests) override;
   Result<std::string> read(const fs::path& path, int64_t limit) override;
+  Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override {
+    return read_piece(root() / path, offset, limit);
+  }
+  std::string preparation() const override;
 
  private:
   struct Job {
@@ -94,6 +108,7 @@ class FakeHost : public Host {
   const std::string name_;
   const fs::path root_;
   const std::string store_;
+  std::string far_;                     // its address; set before it is used
   mutable std::recursive_mutex mutex_;  // scripts may call us
   Script script_;                       // guarded by mutex_, as all below
   Answer answer_;
@@ -103,7 +118,9 @@ class FakeHost : public Host {
   std::vector<Message> orders_;
   int64_t epoch_ = 0;
   bool alive_ = false, ended_well_ = false;
-  int daemons_ = 0;
+  std::string preparation_;
+  bool answers_beats_ = true, keeps_jobs_ = false;
+  int daemons_ = 0, refusals_ = 0;
   int64_t files_put_ = 0;
   std::shared_ptr<MessageLink> link_;
   std::thread thread_;

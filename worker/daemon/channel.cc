@@ -59,10 +59,14 @@ void Channel::write_out() {
 Channel::Received Channel::receive() {
   Received received;
   char buffer[kReadBytes];
+  received.more = true;
   for (int i = 0; i < kReadsAtOnce && !received.end; ++i) {
     ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      received.more = false;
+      break;
+    }
     if (got <= 0) {
       received.end = Error{Cause::unreachable, "the connection was closed"};
       break;
@@ -75,6 +79,7 @@ Channel::Received Channel::receive() {
       received.messages.push_back(*std::move(*message));
     }
   }
+  if (received.end) received.more = false;
   return received;
 }
 

@@ -32,6 +32,7 @@ class Channel {
 
   struct Received {
     std::vector<Message> messages;
+    bool more = false;         // perhaps: it took as much as it takes at once
     std::optional<Error> end;  // `unreachable`: end of file; `bad_data`: no frames of ours
   };
   Received receive();  // what is there now

@@ -20,6 +20,8 @@
 #include "worker/daemon/errands.h"
 #include "worker/daemon/jobs.h"
 #include "worker/daemon/orders.h"
+#include "worker/daemon/probe.h"
+#include "worker/daemon/stored_files.h"
 
 namespace gnnflow {
 namespace {
@@ -27,6 +29,8 @@ namespace {
 constexpr ChannelLimits kControllerLimits{256u << 20, Milliseconds(60'000)};
 constexpr size_t kMostConnections = 16;
 constexpr Milliseconds kUntilHello{10'000};
+constexpr Milliseconds kAcceptRest{500};  // when no connection can be taken
+constexpr Milliseconds kLookAtLog{1'000};
 constexpr Milliseconds kAfterKill{5'000};  // for processes that a kill does not end at once
 constexpr Milliseconds kLastWords{1'000};  // for the answer to goodbye to be read
 constexpr int64_t kProtocolVersion = 1;
@@ -34,6 +38,7 @@ constexpr int64_t kProtocolVersion = 1;
 struct Connection {
   std::shared_ptr<Channel> channel;
   Monotonic since;
+  int64_t number = 0;  // in the order in which they came
   bool ended = false;
 };
 using ConnectionPointer = std::shared_ptr<Connection>;
@@ -48,21 +53,26 @@ class DaemonLoop {
   struct Goodbye {
     ConnectionPointer from;
     int64_t id = 0;
+    bool forget = false;
   };
 
   void poll_once();
   int poll_timeout() const;
   void accept_one();
+  void make_room();
   void read_from(const ConnectionPointer& connection);
   void closed(const ConnectionPointer& connection);
   void drop_silent();
   void handle(const ConnectionPointer& connection, const Message& order);
   Result<Message> hello(const ConnectionPointer& connection, const Message& order);
+  Status check_turn(const ConnectionPointer& connection, const Message& order) const;
   Status check_epoch(const Message& order);
   Message greeting() const;
   void tell(const Message& event);
   void begin_ending(std::string_view reason);
+  void look_at_log();
   void leave();
+  void say_last_words();
 
   const DaemonOptions& options_;
   const HostFolder& host_;
@@ -76,10 +86,14 @@ class DaemonLoop {
   Inbox inbox_;
   Beats beats_;
   Jobs jobs_;
+  Probes probes_;
   Errands sweeps_;                // after jobs_: its calls use them
   std::optional<Orders> orders_;  // likewise
   std::vector<ConnectionPointer> connections_;
   ConnectionPointer controller_;  // the last that said hello
+  int64_t last_number_ = 0;
+  std::optional<Monotonic> rests_until_;  // no connection could be taken
+  Monotonic log_seen_{};
   std::optional<Goodbye> goodbye_;
   std::optional<Monotonic> ends_by_;  // ending, and at the latest then
 };
@@ -95,7 +109,7 @@ DaemonLoop::DaemonLoop(const DaemonOptions& options, const HostFolder& host, Jou
       lease_(system_clock(), options.lease, options.distance),
       beats_(options.lease, options.grace),
       jobs_({host, journal, beats_, inbox_, sweeps_, [this](const Message& event) { tell(event); }}) {
-  orders_.emplace(host, jobs_, inbox_, grace_);
+  orders_.emplace(host, jobs_, probes_, inbox_, grace_);
   lease_.connection_lost();  // there is none yet
 }
 
@@ -104,7 +118,9 @@ int DaemonLoop::run() {
   while (!ends_by_ || !(jobs_.none_live() || system_clock().now() >= *ends_by_)) {
     poll_once();
     jobs_.do_what_is_due();
+    probes_.do_what_is_due();
     drop_silent();
+    look_at_log();
     if (ends_by_) continue;
     if (stop_.raised()) begin_ending("a signal");
     if (lease_.passed()) begin_ending("the end of the lease");
@@ -117,6 +133,8 @@ int DaemonLoop::poll_timeout() const {
   Milliseconds wait = std::min(jobs_.until_due(), ends_by_ ? Milliseconds(50) : lease_.left());
   bool strangers = connections_.size() > (controller_ ? 1u : 0u);
   if (strangers) wait = std::min(wait, kUntilHello);
+  if (rests_until_) wait = std::min(wait, kAcceptRest);
+  wait = std::min(wait, probes_.until_due());
   return static_cast<int>(std::min<int64_t>(wait.count(), INT_MAX));
 }
 
@@ -124,7 +142,8 @@ void DaemonLoop::poll_once() {
   std::vector<Watch> watches;
   watches.push_back({inbox_.descriptor(), POLLIN, [this](short) { inbox_.run_all(); }});
   if (!ends_by_) watches.push_back({stop_.descriptor(), POLLIN, [](short) {}});
-  if (listener_) watches.push_back({listener_.get(), POLLIN, [this](short) { accept_one(); }});
+  const bool rests = rests_until_ && system_clock().now() < *rests_until_;
+  if (listener_ && !rests) watches.push_back({listener_.get(), POLLIN, [this](short) { accept_one(); }});
   for (const ConnectionPointer& connection : connections_) {
     short events = POLLIN;
     if (connection->channel->wants_to_write()) events |= POLLOUT;
@@ -134,6 +153,7 @@ void DaemonLoop::poll_once() {
                        }});
   }
   jobs_.add_watches(watches);
+  probes_.add_watches(watches);
   std::vector<pollfd> waits;
   for (const Watch& watch : watches) waits.push_back({watch.descriptor, watch.events, 0});
   int ready = ::poll(waits.data(), waits.size(), poll_timeout());
@@ -142,15 +162,29 @@ void DaemonLoop::poll_once() {
   }
 }
 
+// Out of descriptors, who waits at the door would wake the loop for ever: it rests, and says so once.
 void DaemonLoop::accept_one() {
+  if (!listener_) return;
   Result<FileDescriptor> socket = accept_unix(listener_.get());
   if (!socket) {
-    log_warning("{}", socket.error().message);
+    if (!rests_until_) log_warning("{}", socket.error().message);
+    rests_until_ = system_clock().now() + kAcceptRest;
     return;
   }
-  if (connections_.size() >= kMostConnections) return;
+  rests_until_.reset();
+  if (connections_.size() >= kMostConnections) make_room();
   auto channel = std::make_shared<Channel>(*std::move(socket), kControllerLimits, [this] { inbox_.wake(); });
-  connections_.push_back(std::make_shared<Connection>(Connection{std::move(channel), system_clock().now()}));
+  connections_.push_back(
+      std::make_shared<Connection>(Connection{std::move(channel), system_clock().now(), ++last_number_}));
+}
+
+// Those that connect and say nothing keep nobody out: the oldest of them goes.
+void DaemonLoop::make_room() {
+  for (const ConnectionPointer& connection : connections_) {
+    if (connection == controller_) continue;
+    const ConnectionPointer oldest = connection;
+    return closed(oldest);
+  }
 }
 
 void DaemonLoop::read_from(const ConnectionPointer& connection) {
@@ -218,11 +252,13 @@ void DaemonLoop::handle(const ConnectionPointer& connection, const Message& orde
   if (type == "beat") {
     lease_.renew(Milliseconds(order.head.integer_or("lease_ms", lease_.length().count())));
     beats_.set(lease_.length(), grace_);
+    // That a process holds the lock does not say that it is not frozen.
+    if (order.head.boolean_or("answer", false)) answer(Message{Json(Json::Object{}), ""});
     return;
   }
-  if (type == "goodbye") {
-    goodbye_ = Goodbye{connection, id};
-    begin_ending("goodbye");
+  if (type == "goodbye" || type == "forget") {
+    goodbye_ = Goodbye{connection, id, type == "forget"};
+    begin_ending(type);
     return;
   }
   orders_->handle(order, answer);
@@ -236,6 +272,7 @@ Result<Message> DaemonLoop::hello(const ConnectionPointer& connection, const Mes
                  fmt::format("this daemon serves host {} of store {}, not host {} of store {}", options_.host,
                              options_.store, host, store)};
   }
+  TRY(check_turn(connection, order));
   int64_t epoch = order.head.integer_or("epoch", 0);
   if (epoch > journal_.epoch()) TRY(journal_.set_epoch(epoch));
   if (controller_ && controller_ != connection) {
@@ -247,6 +284,14 @@ Result<Message> DaemonLoop::hello(const ConnectionPointer& connection, const Mes
   lease_.renew(Milliseconds(order.head.integer_or("lease_ms", lease_.length().count())));
   beats_.set(lease_.length(), grace_);
   return greeting();
+}
+
+// The highest (epoch, connection) gives the orders. A connection that was cut off says its hello when what
+// cut it off has passed: by then its controller has another one.
+Status DaemonLoop::check_turn(const ConnectionPointer& connection, const Message& order) const {
+  if (!controller_ || order.head.integer_or("epoch", 0) > journal_.epoch()) return {};
+  if (connection->number >= controller_->number) return {};
+  return Error{Cause::locked, "a later connection of this controller has taken this host over"};
 }
 
 Message DaemonLoop::greeting() const {
@@ -278,14 +323,29 @@ void DaemonLoop::begin_ending(std::string_view reason) {
   ::unlink(socket_.c_str());
 }
 
+void DaemonLoop::look_at_log() {
+  const Monotonic now = system_clock().now();
+  if (now - log_seen_ < kLookAtLog) return;
+  log_seen_ = now;
+  cap_log(host_.daemon_log(), kDaemonLogLimits);
+}
+
 void DaemonLoop::leave() {
   orders_.reset();  // none is at work in tmp/ any more
   if (Status cleared = host_.clear_tmp(); !cleared) log_error("{}", cleared.error().message);
   std::error_code ignored;
   fs::remove(socket_.parent_path(), ignored);
-  if (!goodbye_) return;
+  if (goodbye_) say_last_words();
+}
+
+void DaemonLoop::say_last_words() {
+  Message reply{Json(Json::Object{}), ""};
+  if (goodbye_->forget) {
+    reply.head["left"] = Json(Json::Array{});
+    for (const std::string& name : forget_everything(host_)) reply.head["left"].push_back(name);
+  }
   Channel& channel = *goodbye_->from->channel;
-  channel.send(reply_to(goodbye_->id, {Json(Json::Object{}), ""}));
+  channel.send(reply_to(goodbye_->id, std::move(reply)));
   Deadline deadline = Deadline::after(kLastWords);
   while (channel.wants_to_write() && !deadline.passed()) {
     pollfd wait{channel.descriptor(), POLLOUT, 0};

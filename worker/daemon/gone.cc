@@ -60,6 +60,17 @@ bool nobody_carries(std::string_view token) { return processes_with(kTokenVariab
 
 }  // namespace
 
+bool kill_until_clean(const std::function<bool()>& round, Deadline deadline) {
+  bool clean_before = false;
+  while (true) {
+    const bool clean = round();
+    if (clean && clean_before) return true;
+    if (deadline.passed()) return false;
+    clean_before = clean;
+    std::this_thread::sleep_for(clean ? kBetweenScans : kAfterKill);
+  }
+}
+
 size_t kill_carriers(std::string_view token) {
   std::vector<int> found = processes_with(kTokenVariable, token);
   for (int pid : found) kill_if(pid, [&] { return carries(pid, token); });

@@ -60,12 +60,14 @@ Status HostFolder::clear_tmp() const {
   return first;
 }
 
+bool HostFolder::is_leftover(std::string_view name) const {
+  return name.starts_with("trash-") || name.starts_with(journal().filename().string() + ".tmp-");
+}
+
 Status HostFolder::remove_leftovers() const {
   std::error_code error;
   for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
-    std::string name = entry->path().filename().string();
-    bool left = name.starts_with("trash-") || name.starts_with(journal().filename().string() + ".tmp-");
-    if (left) TRY(remove_tree(entry->path()));
+    if (is_leftover(entry->path().filename().string())) TRY(remove_tree(entry->path()));
   }
   return {};
 }

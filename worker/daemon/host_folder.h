@@ -33,7 +33,9 @@ struct HostFolder {
   // root/relative, when that is a plain relative path and nothing on the way is a link.
   Result<fs::path> inside(std::string_view relative) const;
   Status clear_tmp() const;
-  Status remove_leftovers() const;  // what an unfinished remove() or writing of the journal has left
+  // What an unfinished removal or writing of the journal has left.
+  bool is_leftover(std::string_view name) const;
+  Status remove_leftovers() const;
 };
 
 }  // namespace gnnflow

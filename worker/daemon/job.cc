@@ -2,6 +2,7 @@
 #include "worker/daemon/job.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "worker/daemon/stored_files.h"
@@ -31,18 +32,19 @@ Status spawn_shim(const HostFolder& host, Job& job, std::function<void()> wake) 
   const std::string& token = job.record.token;
   TRY(auto ends, make_socket_pair());
   ChildOptions options;
-  options.argv = {own_program().string(),
-                  "job",
-                  "--token",
-                  token,
-                  "--program",
-                  job.record.program,
-                  "--kind",
-                  job.record.kind,
-                  "--task",
-                  host.task_file(token).string(),
-                  "--parent",
-                  std::to_string(::getpid())};
+  options.argv = program_command(own_program());
+  const std::vector<std::string> words = {"job",
+                                          "--token",
+                                          token,
+                                          "--program",
+                                          job.record.program,
+                                          "--kind",
+                                          job.record.kind,
+                                          "--task",
+                                          host.task_file(token).string(),
+                                          "--parent",
+                                          std::to_string(::getpid())};
+  options.argv.insert(options.argv.end(), words.begin(), words.end());
   options.environment["GNNFLOW_TOKEN"] = token;
   // Trainers share cores with their loaders and with graph servers: who waits for others must not keep a core
   // busy.
@@ -70,6 +72,11 @@ Status tell_go(Job& job) {
   }
   if (told) return {};
   return Error{Cause::failed, fmt::format("{} ended before it was told to go on", job.record.token)};
+}
+
+void kill_group(ChildProcess& process) {
+  process.signal_group(SIGKILL);
+  process.signal(SIGKILL);
 }
 
 Message event_of(std::string_view token, std::string_view event) {

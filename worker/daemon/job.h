@@ -53,7 +53,8 @@ struct Job {
   bool discarded = false;          // killed because its results are not wanted
   bool forget_when_ended = false;  // acknowledged before it was gone
   std::optional<Monotonic> kill_at;
-  std::optional<Error> failure;  // its own report, or why the daemon has ended it
+  std::optional<Monotonic> killed_at;  // and it has not ended yet
+  std::optional<Error> failure;        // its own report, or why the daemon has ended it
   std::optional<ExitState>
       end;  // ended, but what it left behind may still be swept, or the journal not be written
 
@@ -65,6 +66,7 @@ struct Job {
 // REQUIRES: the thread lives as long as the daemon.
 Status spawn_shim(const HostFolder& host, Job& job, std::function<void()> wake);
 Status tell_go(Job& job);
+void kill_group(ChildProcess& process);
 
 // The message of an event.
 Message event_of(std::string_view token, std::string_view event);

@@ -111,7 +111,7 @@ Result<Jobs::JobPointer> Jobs::prepare(const std::string& token, const std::stri
 Status Jobs::launch(Job& job) {
   job.record.state = JobState::intent;
   TRY(setting_.journal.put(job.record));
-  TRY(spawn_shim(setting_.host, job, [&inbox = setting_.inbox] { inbox.wake(); }));
+  TRY(setting_.spawn(setting_.host, job, [&inbox = setting_.inbox] { inbox.wake(); }));
   TRY(setting_.journal.put(job.record));
   if (Status told = tell_go(job); !told) log_warning("{}", told.error().message);
   setting_.beats.add(job.channel);
@@ -155,7 +155,7 @@ void Jobs::cancel_all(Milliseconds grace) {
 
 void Jobs::kill(std::string_view token) {
   auto found = jobs_.find(token);
-  if (found == jobs_.end() || !found->second->process) return;
+  if (found == jobs_.end() || !found->second->live()) return;
   found->second->cancelled = found->second->discarded = true;
   end_now(*found->second, "killed because its results are not wanted");
 }
@@ -246,8 +246,23 @@ void Jobs::end_now(Job& job, std::string_view reason) {
   if (!job.process || job.end) return;
   if (!job.failure) job.failure = Error{Cause::failed, std::string(reason)};
   job.kill_at.reset();
-  job.process->signal_group(SIGKILL);
-  job.process->signal(SIGKILL);
+  if (!job.killed_at) job.killed_at = system_clock().now();
+  setting_.kill(*job.process);
+}
+
+// A process that waits inside the kernel, for a disk that is gone, does not even hear SIGKILL. Whoever waits
+// for its end is told how it is; what carries the token is still looked for before anything is started in its
+// place.
+void Jobs::give_up(const JobPointer& job) {
+  job->failure =
+      Error{Cause::failed,
+            fmt::format("process {} was killed and does not end: the kernel holds it", job->process->pid())};
+  log_error("{}: {}", job->record.token, job->failure->message);
+  setting_.beats.remove(job->channel);
+  job->channel_ended = job->cancelled = true;
+  job->end = ExitState{0, SIGKILL};
+  given_up_.push_back(*std::move(job->process));
+  finish(job);
 }
 
 void Jobs::on_end(const JobPointer& job) {
@@ -258,7 +273,7 @@ void Jobs::on_end(const JobPointer& job) {
   while (!job->channel_ended) {
     Channel::Received received = job->channel->receive();
     for (const Message& report : received.messages) take_report(*job, report);
-    if (received.end || received.messages.empty()) break;
+    if (!received.more) break;
   }
   job->channel_ended = true;
   setting_.beats.remove(job->channel);
@@ -266,12 +281,16 @@ void Jobs::on_end(const JobPointer& job) {
   job->process->signal_group(SIGKILL);
   job->end = *state;
   job->kill_at.reset();
+  job->killed_at.reset();
   // One that went well left nothing; one that ended itself in a hurry may have.
   if (state->good()) return finish(job);
   setting_.sweeps.add([this, job, &host = setting_.host, &inbox = setting_.inbox] {
     Status swept = end_everything(host, job->record.token, Deadline::after(kSweep));
     if (!swept) log_error("{}", swept.error().message);
-    inbox.post([this, job] { finish(job); });
+    inbox.post([this, job, swept] {
+      if (!swept && !job->failure) job->failure = swept.error();
+      finish(job);
+    });
   });
 }
 
@@ -328,13 +347,14 @@ void Jobs::record_end(Job& job) {
 
 void Jobs::do_what_is_due() {
   Monotonic now = system_clock().now();
-  for (auto& [token, job] : jobs_) {
+  for (const auto& [token, job] : jobs_) {
     if (job->end && !job->process) record_end(*job);
     if (!job->process || job->end) continue;
     job->channel->check_progress(now);
     if (!job->channel_ended && job->channel->cut_off()) end_now(*job, "it does not read its channel");
     if (job->kill_at && now >= *job->kill_at) end_now(*job, "killed after the time of grace");
-    cap_log(setting_.host, token);
+    if (job->killed_at && now - *job->killed_at >= setting_.unkillable) give_up(job);
+    cap_log(setting_.host.log(token), kJobLogLimits);
   }
 }
 

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <poll.h>
-
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/result.h"
@@ -18,15 +16,9 @@
 #include "worker/daemon/host_folder.h"
 #include "worker/daemon/job.h"
 #include "worker/daemon/journal.h"
+#include "worker/daemon/watch.h"
 
 namespace gnnflow {
-
-// A descriptor of the loop and what to do when it is ready.
-struct Watch {
-  int descriptor;
-  short events;
-  std::function<void(short)> ready;
-};
 
 struct JobsSetting {
   const HostFolder& host;
@@ -35,6 +27,10 @@ struct JobsSetting {
   Inbox& inbox;
   Errands& sweeps;
   std::function<void(const Message&)> tell;  // events, to the controller if there is one
+  // Others in tests only.
+  std::function<Status(const HostFolder&, Job&, std::function<void()>)> spawn = spawn_shim;
+  std::function<void(ChildProcess&)> kill = kill_group;
+  Milliseconds unkillable{20'000};  // a process that was killed so long ago and is still there is given up
 };
 
 // Use from the daemon's loop, on the thread that lives as long as the daemon: it starts all jobs.
@@ -73,11 +69,13 @@ class Jobs {
   void finish(const JobPointer& job);
   void record_end(Job& job);
   void end_now(Job& job, std::string_view reason);
+  void give_up(const JobPointer& job);
 
   JobsSetting setting_;
   std::map<std::string, JobPointer, std::less<>> jobs_;
   std::set<std::string, std::less<>> acknowledged_;
   bool closed_ = false;
+  std::vector<ChildProcess> given_up_;
 };
 
 }  // namespace gnnflow

@@ -1,8 +1,11 @@
 // The table of orders and one function each.
 #include "worker/daemon/orders.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "worker/daemon/bundle_sweep.h"
 #include "worker/daemon/gone.h"
 #include "worker/daemon/publish.h"
 #include "worker/daemon/stored_files.h"
@@ -11,6 +14,8 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kDiscard{10'000};
+constexpr int64_t kMostSeconds = 1'000'000;  // more is refused all the same, and does not overflow
+constexpr int64_t kMostPort = 65'536;        // is none
 
 Message empty() { return {Json(Json::Object{}), ""}; }
 
@@ -34,12 +39,17 @@ const std::vector<Orders::Row>& Orders::table() {
       {"remove", &Orders::remove, false},
       {"checkpoints", &Orders::checkpoints, false},
       {"log", &Orders::log, true},
+      {"inventory", &Orders::list_stored, false},
+      {"bundles", &Orders::bundles, false},
+      {"route", &Orders::route, false},
+      {"listen", &Orders::listen, false},
+      {"dial", &Orders::dial, false},
   };
   return rows;
 }
 
-Orders::Orders(const HostFolder& host, Jobs& jobs, Inbox& inbox, const Milliseconds& grace)
-    : host_(host), jobs_(jobs), inbox_(inbox), grace_(grace) {}
+Orders::Orders(const HostFolder& host, Jobs& jobs, Probes& probes, Inbox& inbox, const Milliseconds& grace)
+    : host_(host), jobs_(jobs), probes_(probes), inbox_(inbox), grace_(grace) {}
 
 void Orders::handle(const Message& order, Answer answer) {
   std::string type = order.type();
@@ -153,10 +163,24 @@ void Orders::acknowledge(const Message& order, Answer answer) {
   answer(empty());
 }
 
+// What is of a job that has not ended stays.
+Status Orders::check_removable(std::string_view path) const {
+  for (const std::string_view folder : {"tmp/", "logs/"}) {
+    if (!path.starts_with(folder)) continue;
+    std::string_view token = path.substr(folder.size(), path.find('/', folder.size()) - folder.size());
+    if (folder == "logs/" && token.ends_with(".log")) token.remove_suffix(4);
+    const Job* job = jobs_.find(token);
+    if (job && job->live()) return Error{Cause::bad_data, fmt::format("remove: {} has not ended", token)};
+  }
+  return {};
+}
+
 void Orders::remove(const Message& order, Answer answer) {
+  std::string path = order.head.text_or("path", "");
+  if (Status checked = check_removable(path); !checked) return answer(std::move(checked).error());
   later(
       effects_,
-      [this, path = order.head.text_or("path", "")]() -> Result<Message> {
+      [this, path]() -> Result<Message> {
         TRY(remove_stored(host_, path));
         return empty();
       },
@@ -187,6 +211,72 @@ void Orders::log(const Message& order, Answer answer) {
         return reply;
       },
       std::move(answer));
+}
+
+void Orders::list_stored(const Message&, Answer answer) {
+  later(
+      questions_,
+      [this]() -> Result<Message> {
+        TRY(Json things, inventory(host_, stop_));
+        Message reply = empty();
+        reply.body = things.dump();
+        if (reply.body.size() <= kMaxBodyBytes) return reply;
+        return Error{Cause::no_resources,
+                     fmt::format("{}: {} things are too many for one answer: remove some "
+                                 "by hand",
+                                 host_.root.string(), things.array().size())};
+      },
+      std::move(answer));
+}
+
+void Orders::bundles(const Message& order, Answer answer) {
+  const SweepWish wish{order.head.boolean_or("dry_run", true), order.head.boolean_or("all", false)};
+  later(
+      effects_,
+      [this, wish]() -> Result<Message> {
+        const fs::path store = host_.root.parent_path();
+        TRY(std::vector<SweptBundle> swept, sweep_bundles(store.parent_path(), store.filename(), wish));
+        Message reply = empty();
+        reply.head["removed"] = Json(Json::Array{});
+        for (const SweptBundle& bundle : swept) {
+          reply.head["removed"].push_back(Json::Object{{"path", bundle.path}, {"bytes", bundle.bytes}});
+        }
+        return reply;
+      },
+      std::move(answer));
+}
+
+void Orders::route(const Message& order, Answer answer) {
+  if (!order.head.get("to").is_array()) return answer(Error{Cause::bad_data, "route: 'to' is no list"});
+  Message reply = empty();
+  reply.head["from"] = Json(Json::Array{});
+  for (const Json& to : order.head.get("to").array()) {
+    Result<std::string> from = source_address_towards(to.is_string() ? to.string() : "");
+    if (!from) return answer(std::move(from).error().within("route"));
+    reply.head["from"].push_back(*from);
+  }
+  answer(std::move(reply));
+}
+
+void Orders::listen(const Message& order, Answer answer) {
+  const int64_t seconds = std::clamp<int64_t>(order.head.integer_or("seconds", 0), 0, kMostSeconds);
+  Result<Listening> listening =
+      probes_.listen({order.head.text_or("address", ""), Milliseconds(1000 * seconds)});
+  if (!listening) return answer(std::move(listening).error().within("listen"));
+  Message reply = empty();
+  reply.head["port"] = listening->port;
+  reply.head["nonce"] = listening->nonce;
+  answer(std::move(reply));
+}
+
+void Orders::dial(const Message& order, Answer answer) {
+  const int64_t port = std::clamp<int64_t>(order.head.integer_or("port", 0), 0, kMostPort);
+  DialRequest request{order.head.text_or("address", ""), static_cast<int>(port),
+                      order.head.text_or("nonce", ""), Milliseconds(order.head.integer_or("timeout_ms", 0))};
+  probes_.dial(request, [answer = std::move(answer)](Status how) {
+    if (!how) return answer(std::move(how).error().within("dial"));
+    answer(empty());
+  });
 }
 
 Message reply_to(int64_t to, Message members) {

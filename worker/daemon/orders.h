@@ -9,6 +9,7 @@
 #include "worker/daemon/errands.h"
 #include "worker/daemon/host_folder.h"
 #include "worker/daemon/jobs.h"
+#include "worker/daemon/probe.h"
 
 namespace gnnflow {
 
@@ -19,7 +20,7 @@ using Answer = std::function<void(Result<Message>)>;
 // questions to the disk on another, so that a log can be read while something large is published.
 class Orders {
  public:
-  Orders(const HostFolder& host, Jobs& jobs, Inbox& inbox, const Milliseconds& grace);
+  Orders(const HostFolder& host, Jobs& jobs, Probes& probes, Inbox& inbox, const Milliseconds& grace);
   ~Orders() { stop_.raise(); }
 
   void handle(const Message& order, Answer answer);
@@ -37,11 +38,18 @@ class Orders {
   void remove(const Message& order, Answer answer);
   void checkpoints(const Message& order, Answer answer);
   void log(const Message& order, Answer answer);
+  void list_stored(const Message& order, Answer answer);
+  void bundles(const Message& order, Answer answer);
+  void route(const Message& order, Answer answer);
+  void listen(const Message& order, Answer answer);
+  void dial(const Message& order, Answer answer);
+  Status check_removable(std::string_view path) const;
   struct Row;
   static const std::vector<Row>& table();
 
   const HostFolder& host_;
   Jobs& jobs_;
+  Probes& probes_;
   Inbox& inbox_;
   const Milliseconds& grace_;
   StopSignal stop_;  // ends a long publish when the daemon ends

@@ -27,8 +27,7 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kReapEvery{500};  // adopted processes that end while the program runs
-constexpr Milliseconds kBetweenKills{5};
-constexpr Milliseconds kBetweenScans{50};
+constexpr Milliseconds kEndWhatIsLeft{10'000};
 
 std::map<std::string, std::string> environment_of(const Program& program) {
   std::map<std::string, std::string> variables;
@@ -40,6 +39,7 @@ std::map<std::string, std::string> environment_of(const Program& program) {
   }
   for (const auto& [name, value] : program.environment) variables[name] = value;
   variables["GNNFLOW_TOKEN"] = program.token;
+  variables.erase("GNNFLOW_BUNDLE");  // says where our own libraries are
   return variables;
 }
 
@@ -147,17 +147,17 @@ void kill_children() {
 }
 
 // Each round kills the children; theirs are adopted and found in the next.
-void end_what_is_left(const std::string& token, std::optional<ExitState>& state, int program) {
-  bool clean_before = false;
-  while (true) {
+Status end_what_is_left(const Program& program, std::optional<ExitState>& state, int pid) {
+  const auto round = [&] {
     kill_children();
-    size_t carriers = kill_carriers(token);
-    bool children = reap(program, state);
-    bool clean = carriers == 0 && !children;
-    if (clean && clean_before) return;
-    clean_before = clean;
-    std::this_thread::sleep_for(clean ? kBetweenScans : kBetweenKills);
-  }
+    size_t carriers = kill_carriers(program.token);
+    bool children = reap(pid, state);
+    return carriers == 0 && !children;
+  };
+  if (kill_until_clean(round, Deadline::after(kEndWhatIsLeft))) return {};
+  return Error{Cause::failed,
+               fmt::format("{}: what it left behind was killed and does not end: the kernel holds it",
+                           program.command[0])};
 }
 
 }  // namespace
@@ -177,7 +177,7 @@ Result<ExitState> run_program(const Program& program, const StopSignal& stop) {
     }
     reap(pid, state);
   }
-  end_what_is_left(program.token, state, pid);
+  TRY(end_what_is_left(program, state, pid));
   return *state;
 }
 

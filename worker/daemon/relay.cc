@@ -19,6 +19,8 @@ namespace {
 
 constexpr Milliseconds kSilence{30'000};
 constexpr size_t kBytes = 1 << 16;
+// What a login shell may have printed ends with it.
+constexpr std::string_view kReadyLine = "gnnflow-ready 1\n";
 
 // In pieces that a pipe takes without waiting once it is ready: who does not read for so long is gone.
 Status write_all(int to, std::string_view bytes, Milliseconds patience) {
@@ -77,7 +79,8 @@ int relay_main(const fs::path& root) {
   } else if (Result<MessageLink> daemon = MessageLink::connect_unix(*socket); !daemon) {
     ended = daemon.error();
   } else {
-    ended = relay(STDIN_FILENO, STDOUT_FILENO, daemon->descriptor(), kSilence);
+    ended = write_all(STDOUT_FILENO, kReadyLine, kSilence);
+    if (ended) ended = relay(STDIN_FILENO, STDOUT_FILENO, daemon->descriptor(), kSilence);
   }
   if (ended) return 0;
   log_error("{}", ended.error().message);

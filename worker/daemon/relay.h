@@ -11,6 +11,8 @@ namespace gnnflow {
 // beats every 2 s.
 Status relay(int in, int out, int daemon, Milliseconds silence);
 
-int relay_main(const fs::path& root);  // the exit code
+// Says the line "gnnflow-ready 1" first, once the daemon's socket is there. Returns the exit code; 6 when it
+// is not.
+int relay_main(const fs::path& root);
 
 }  // namespace gnnflow

@@ -76,11 +76,17 @@ void clean_environment(int64_t threads) {
 
 Error become(const ShimOptions& options, const Task& task) {
   clean_environment(std::max<int64_t>(1, task.spec.integer_or("threads", 1)));
-  std::string program = options.program == "worker" ? own_program() : program_beside("gnnflow-trainer");
-  std::string file = options.task.string(), kind = options.kind, flag = "--task";
-  std::array<char*, 5> argv = {program.data(), kind.data(), flag.data(), file.data(), nullptr};
-  ::execv(program.c_str(), argv.data());
-  return system_error("starting " + program, errno);
+  const fs::path program = options.program == "worker" ? own_program() : program_beside("gnnflow-trainer");
+  // A bundle's loader would say in its own way, and to the log alone, that there is none.
+  if (::access(program.c_str(), X_OK) != 0) return system_error("starting " + program.string(), errno);
+  std::vector<std::string> words = program_command(program);
+  for (const std::string& word : {options.kind, std::string("--task"), options.task.string()})
+    words.push_back(word);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  return system_error("starting " + program.string(), errno);
 }
 
 int fail(const Error& error) {

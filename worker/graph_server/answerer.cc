@@ -6,6 +6,14 @@
 #include "common/base/json.h"
 
 namespace gnnflow {
+namespace {
+
+// Of a reply: offsets and sources.
+int64_t neighbours_bytes(int64_t edges, int64_t nodes) {
+  return (edges + nodes + 1) * int64_t{sizeof(int32_t)};
+}
+
+}  // namespace
 
 std::vector<std::string> numbered_types(const PartitionIndex& index) {
   std::vector<std::string> names;
@@ -97,6 +105,22 @@ bool Answerer::within_limits(Frames& frames, int first, int64_t reply_bytes) {
   return false;
 }
 
+// Whoever asked has no degrees: it asks again for halves, down to one node.
+void Answerer::too_large(std::string_view relation, int64_t edges, Frames& frames, int first) {
+  const int64_t bytes = neighbours_bytes(edges, request_.head.count), most = served_.max_reply_bytes;
+  if (nodes_.size() > 1) {
+    return reply(
+        Answer::too_large,
+        fmt::format("neighbours of {} nodes: a reply of {} bytes, at most {}", nodes_.size(), bytes, most),
+        frames, first);
+  }
+  reply(
+      Answer::too_large,
+      fmt::format("node {} has {} neighbours: a reply of {} bytes, at most {}; give a fan-out instead of -1",
+                  served_.part->original_of(relation, nodes_[0]), edges, bytes, most),
+      frames, first);
+}
+
 void Answerer::rows(Frames& frames, int first) {
   const Head head = request_.head;
   const MappedPart& part = *served_.part;
@@ -136,7 +160,9 @@ void Answerer::neighbours(Frames& frames, int first) {
   request_.nodes.copy_to(nodes_.data(), 0, head.count);
   const auto bound = part.bound(relation, head.detail, nodes_.span());
   if (!bound) return reply(Answer::bad_data, bound.error().message, frames, first);
-  if (!within_limits(frames, first, (*bound + head.count + 1) * int64_t{sizeof(int32_t)})) return;
+  if (neighbours_bytes(*bound, head.count) > served_.max_reply_bytes) {
+    return too_large(relation, *bound, frames, first);
+  }
   offsets_.resize(1);
   offsets_[0] = 0;
   sources_.clear();

@@ -51,6 +51,7 @@ class Answerer {
   void rows(Frames& frames, int first);
   void neighbours(Frames& frames, int first);
   bool within_limits(Frames& frames, int first, int64_t reply_bytes);
+  void too_large(std::string_view relation, int64_t edges, Frames& frames, int first);
 
   Served& served_;
   Request request_;

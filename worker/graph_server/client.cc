@@ -196,6 +196,11 @@ Status RemotePart::handle_answer(std::deque<Asked>::iterator asked, const Reply&
       return {};
     case Answer::draining:
       return error(Cause::unreachable, reply.text);
+    case Answer::too_large:
+      if (question.nodes.size() < 2) return error(Cause::no_resources, reply.text);
+      asked_.erase(asked);
+      ask_in_halves(question);
+      return {};
     case Answer::bad_request:
     case Answer::refused:
     case Answer::bad_data:
@@ -209,6 +214,15 @@ Status RemotePart::handle_answer(std::deque<Asked>::iterator asked, const Reply&
   send_some();
   if (question.operation == Operation::stats) stats_ = reply.text;
   return listed ? use(question, reply, frames) : Status();
+}
+
+void RemotePart::ask_in_halves(Question question) {
+  const std::span<const int32_t> nodes = question.nodes;
+  const size_t half = nodes.size() / 2;
+  question.nodes = nodes.first(half);
+  ask(question);
+  question.nodes = nodes.subspan(half);
+  ask(question);
 }
 
 Result<std::string> RemotePart::stats() {

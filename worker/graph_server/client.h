@@ -37,7 +37,8 @@ struct Question {
 // One thread at a time.
 class RemotePart {
  public:
-  // Called for each answer, which is checked but for ids and columns; it may take the frames.
+  // Called for each answer, which is checked but for ids and columns; it may take the frames. Neighbours that
+  // were too many for one reply come as several answers, each for a piece of the nodes that were asked for.
   using Use = std::function<Status(const Question&, const Reply&, Frames& frames)>;
 
   // Connects in the background and asks `hello`: collect() tells how it went.
@@ -70,6 +71,7 @@ class RemotePart {
   Status look_at_connection();
   Status handle(Frames& frames, const Use& use);
   Status handle_answer(std::deque<Asked>::iterator asked, const Reply& reply, Frames& frames, const Use& use);
+  void ask_in_halves(Question question);
   Status ask_silent_again();
   Monotonic next_event() const;
   Error error(Cause cause, std::string_view what) const;

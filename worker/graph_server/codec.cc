@@ -16,7 +16,7 @@ static_assert(std::endian::native == std::endian::little, "numbers are copied as
 constexpr uint32_t kMagic = 0x31474E47;  // "GNG1"
 constexpr uint8_t kReplyFlag = 1;
 constexpr auto kLastOperation = static_cast<uint8_t>(Operation::drain);
-constexpr auto kLastAnswer = static_cast<uint8_t>(Answer::draining);
+constexpr auto kLastAnswer = static_cast<uint8_t>(Answer::too_large);
 constexpr auto kLastRowType = static_cast<int16_t>(RowType::u8);
 
 template <typename T>

@@ -24,6 +24,7 @@ enum class Answer : uint8_t {
   refused = 3,      // hello: another partition, part or version
   bad_data = 4,     // the part's files are damaged
   draining = 5,     // no new requests are taken
+  too_large = 6,    // the reply would be over the server's limit: ask for fewer nodes
 };
 
 //  0      4         5           6       7        8            16      20      22       24             32

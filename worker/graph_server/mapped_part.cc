@@ -129,6 +129,13 @@ Result<int64_t> MappedPart::bound(std::string_view name, int fanout, std::span<c
   return bound_of_edges(relation->view, fanout, nodes, relation->first);
 }
 
+int64_t MappedPart::original_of(std::string_view name, int32_t destination) const {
+  const RelationRows& relation = relations_.find(name)->second;
+  const auto row = static_cast<size_t>(destination - relation.first);
+  return relation.view.originals32 != nullptr ? relation.view.originals32[row]
+                                              : relation.view.originals64[row];
+}
+
 Status MappedPart::check(const NodeRows& nodes, std::span<const int32_t> ids) const {
   for (const int32_t id : ids) {
     if (static_cast<uint64_t>(id - nodes.first) >= static_cast<uint64_t>(nodes.count)) {

@@ -31,6 +31,8 @@ class MappedPart {
               Buffer<int32_t>& offsets, Buffer<int32_t>& sources) const;
   // How many edges that can be at most.
   Result<int64_t> bound(std::string_view relation, int fanout, std::span<const int32_t> nodes) const;
+  // REQUIRES: the part owns it.
+  int64_t original_of(std::string_view relation, int32_t destination) const;
 
   // Rows as f32 into rows `positions` of out (without positions: in order), `stride` floats apart. `scratch`
   // is the caller's.

@@ -2,7 +2,9 @@
 #include "worker/graph_server/sharded_graph.h"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
+#include <ranges>
 #include <utility>
 
 #include <fmt/format.h>
@@ -101,7 +103,7 @@ class ShardedGraph final : public GraphSource {
     }
     TRY(forget_on_error(draw_here(request)));
     TRY(collect([&](const Question& question, const Reply& reply, Frames& frames) {
-      return keep(pieces_[question.tag], frames, reply, node_limit);
+      return keep(piece_of(question), frames, reply, node_limit);
     }));
     return assemble(request.nodes.size(), out);
   }
@@ -193,16 +195,33 @@ class ShardedGraph final : public GraphSource {
     for (Shard& shard : shards_) {
       const size_t step = shard.mapped ? shard.nodes.size() : size;
       for (size_t begin = 0; begin < shard.nodes.size(); begin += step) {
-        if (used_pieces_ == pieces_.size()) pieces_.emplace_back();
-        Piece& piece = pieces_[used_pieces_++];
-        piece.shard = &shard;
-        piece.begin = begin;
-        piece.end = std::min(begin + step, shard.nodes.size());
+        add_piece(shard, begin, std::min(begin + step, shard.nodes.size()));
       }
     }
   }
 
-  std::span<Piece> pieces() { return std::span(pieces_).first(used_pieces_); }
+  Piece& add_piece(Shard& shard, size_t begin, size_t end) {
+    if (used_pieces_ == pieces_.size()) pieces_.emplace_back();
+    Piece& piece = pieces_[used_pieces_++];
+    piece.shard = &shard;
+    piece.begin = begin;
+    piece.end = end;
+    return piece;
+  }
+
+  // What was too large for one reply was asked for in smaller pieces.
+  Piece& piece_of(const Question& question) {
+    Piece& asked = pieces_[question.tag];
+    if (question.nodes.size() == asked.end - asked.begin) return asked;
+    asked.end = asked.begin;
+    const auto begin = static_cast<size_t>(question.nodes.data() - asked.shard->nodes.data());
+    return add_piece(*asked.shard, begin, begin + question.nodes.size());
+  }
+
+  auto pieces() {
+    return std::ranges::subrange(pieces_.begin(),
+                                 pieces_.begin() + static_cast<std::ptrdiff_t>(used_pieces_));
+  }
 
   static std::span<const int32_t> list_of(const Piece& piece) {
     return piece.shard->nodes.span().subspan(piece.begin, piece.end - piece.begin);
@@ -321,7 +340,7 @@ class ShardedGraph final : public GraphSource {
   std::vector<std::string> types_, relations_;
   std::unique_ptr<SocketContext> context_;  // ends after the shards' sockets
   std::vector<Shard> shards_;
-  std::vector<Piece> pieces_;  // reused
+  std::deque<Piece> pieces_;  // reused; frames must stay where they are
   size_t used_pieces_ = 0;
   Buffer<int32_t> scratch_;
   SourceCounters counters_;

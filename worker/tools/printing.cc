@@ -1,6 +1,7 @@
 // Answers of the tools.
 #include "worker/tools/printing.h"
 
+#include <cerrno>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -8,7 +9,9 @@
 namespace gnnflow {
 
 int print_failure(const Error& error) {
-  fmt::print(stderr, "gnnflow-worker: {}\n", error.message);
+  // Through `gnnflow graph` it was called by that name.
+  const std::string_view called = program_invocation_short_name;
+  fmt::print(stderr, "{}: {}\n", called.starts_with("gnnflow") ? called : "gnnflow-worker", error.message);
   return exit_code(error.cause);
 }
 

@@ -1,5 +1,7 @@
 // sample: the blocks of one batch in original ids, from a graph or from a partition of it, for eyes and for
 // diff.
+#include <set>
+
 #include <fmt/format.h>
 
 #include "common/sampler/sampler.h"
@@ -79,7 +81,11 @@ Result<SampledGraph> open_partition(const fs::path& folder) {
 
 Result<std::vector<int32_t>> seeds_of(const SampleRequest& request, const SampledGraph& graph) {
   std::vector<int32_t> seeds;
+  std::set<int64_t> seen;
   for (const int64_t seed : request.seeds) {
+    if (!seen.insert(seed).second) {
+      return Error{Cause::bad_usage, fmt::format("seed {} is given twice: a batch has each node once", seed)};
+    }
     if (seed < 0 || seed >= graph.nodes) {
       return Error{Cause::bad_usage, fmt::format("seed {} is not below the {} nodes of {}", seed, graph.nodes,
                                                  request.folder.string())};

@@ -1,5 +1,6 @@
 // Programs started, waited for, signalled and found again.
 #include <csignal>
+#include <thread>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -222,6 +223,18 @@ TEST(RunAndRead, EndsWhenWhatTheProgramLeftBehindWritesForEver) {
 TEST(RunAndRead, EndsAtItsDeadline) {
   Result<std::string> text = run_and_read(shell("exec sleep 100"), Deadline::after(Milliseconds(30)));
   EXPECT_EQ(text.error().message, "/bin/sh did not end in time");
+  EXPECT_TRUE(no_children_left());
+}
+
+TEST(RunAndRead, EndsAndTakesTheProgramWithItWhenItIsStopped) {
+  StopSignal stop;
+  EXPECT_EQ(*run_and_read(shell("echo done"), Deadline::after(kLong), &stop), "done\n");
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(Milliseconds(50));
+    stop.raise(Cause::terminated);
+  });
+  Result<std::string> text = run_and_read(shell("exec sleep 100"), Deadline::after(kLong), &stop);
+  EXPECT_EQ(text.error().cause, Cause::terminated);
   EXPECT_TRUE(no_children_left());
 }
 

@@ -57,5 +57,14 @@ TEST(Digest, OfAFileIsThatOfItsContent) {
             "opening " + (dir / "absent").string() + ": No such file or directory");
 }
 
+TEST(Digest, OfAFileEndsWhenItIsStopped) {
+  TempDir dir;
+  fs::path file = dir.file("a", "content");
+  StopSignal stop;
+  EXPECT_EQ(*digest_of_file(file, &stop), digest_of("content"));
+  stop.raise(Cause::interrupted);
+  EXPECT_EQ(digest_of_file(file, &stop).error().cause, Cause::interrupted);
+}
+
 }  // namespace
 }  // namespace gnnflow

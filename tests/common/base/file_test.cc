@@ -22,6 +22,16 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
+TEST(ReadPiece, GivesWhatIsThereFromAnOffsetOn) {
+  TempDir dir;
+  const fs::path file = dir.file("log", "0123456789");
+  EXPECT_EQ(*read_piece(file, 0, 4), "0123");
+  EXPECT_EQ(*read_piece(file, 8, 4), "89");
+  EXPECT_EQ(*read_piece(file, 10, 4), "");
+  EXPECT_EQ(*read_piece(file, 99, 4), "");
+  EXPECT_EQ(read_piece(dir / "none", 0, 4).error().cause, Cause::not_found);
+}
+
 TEST(File, AtomicWriteReplacesTheContentAndLeavesNothingElse) {
   TempDir dir;
   ASSERT_TRUE(write_file_atomically(dir / "a", "one"));

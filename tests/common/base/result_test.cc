@@ -38,7 +38,7 @@ TEST(Result, WithinPutsTheContextFirst) {
 }
 
 TEST(Cause, EveryExitCodeLeadsBackToItsCauseAndName) {
-  for (int code : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 70, 75, 130, 143}) {
+  for (int code : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 70, 75, 129, 130, 143}) {
     Cause cause = cause_of_exit_code(code);
     EXPECT_EQ(exit_code(cause), code);
     EXPECT_EQ(cause_named(name_of(cause)), cause);

@@ -40,6 +40,20 @@ TEST(StopSignal, HearsSignalsAndCountsThem) {
   EXPECT_TRUE(readable(stop.descriptor()));
 }
 
+TEST(StopSignal, HearsAHangUpUnlessItIsIgnored) {
+  ::signal(SIGHUP, SIG_IGN);
+  StopSignal deaf;
+  stop_on_signals(deaf);
+  ::raise(SIGHUP);
+  EXPECT_FALSE(deaf.raised());
+  ::signal(SIGHUP, SIG_DFL);
+  StopSignal stop;
+  stop_on_signals(stop);
+  ::raise(SIGHUP);
+  ASSERT_TRUE(stop.raised());
+  EXPECT_EQ(stop.cause(), Cause::hung_up);
+}
+
 TEST(StopSignal, IsNotTouchedBySignalsAfterItsEnd) {
   alignas(StopSignal) std::array<std::byte, sizeof(StopSignal)> place;
   auto* stop = new (place.data()) StopSignal;

@@ -102,8 +102,18 @@ TEST(MessageLink, HearsTheStopSignal) {
   EXPECT_EQ(stopped.error().cause, Cause::interrupted);
 }
 
+TEST(MessageLink, HearsTheStopSignalWhileThePeerDoesNotRead) {
+  Pair pair = make_pair();
+  StopSignal stop;
+  std::thread other([&] { stop.raise(Cause::interrupted); });
+  Status sent = pair.near.send(named("big", std::string(8 << 20, 'x')), Deadline::after(kLong), &stop);
+  other.join();
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().cause, Cause::interrupted);
+}
+
 TEST(Progress, ComesBackFromJson) {
-  Progress progress{"epoch 3", 7, 10, "batches", "loss 1.21"};
+  Progress progress{"epoch 3", 7, 10, "batches", "loss 1.21", 2.5};
   Progress back = Progress::from_json(progress.to_json());
   EXPECT_EQ(back.phase, "epoch 3");
   EXPECT_EQ(back.done, 7);

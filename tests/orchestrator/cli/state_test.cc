@@ -1,6 +1,7 @@
 // Commands over a state folder: found or not, read while nothing runs; exit codes and messages.
 #include <gtest/gtest.h>
 
+#include "orchestrator/cli/stored_hosts.h"
 #include "orchestrator/store/run_store.h"
 #include "tests/orchestrator/cli/recorded_console.h"
 #include "tests/support/temp_dir.h"
@@ -16,9 +17,20 @@ steps:
     exec: { command: ["true"], host: node1 }
 )";
 
+// Of the workflow kFlow, beside which its state lies.
+StoreOwner owner_of(const fs::path& file) {
+  StoreOwner owner{"flow", file, Milliseconds(30'000), Milliseconds(2'000), {}};
+  HostEntry node1;
+  node1.name = "node1";
+  node1.workspace = "work";
+  owner.hosts["node1"] = entry_to_json(node1);
+  return owner;
+}
+
 // A store as a controller leaves it that was killed while `first` ran.
-std::string leave_interrupted_run(const fs::path& state, const std::string& host = "node1") {
-  Result<RunStore> store = RunStore::open(state);
+std::string leave_interrupted_run(const fs::path& state, const std::string& host = "node1",
+                                  const StoreOwner& owner = {}) {
+  Result<RunStore> store = RunStore::open(state, owner);
   EXPECT_TRUE(store) << store.error().message;
   RunRow run;
   run.command = "run";
@@ -100,6 +112,9 @@ TEST(Status, NamesTheWorkflowAlsoWhenItsStateLiesElsewhere) {
   EXPECT_EQ(ran.out.find("run 1 of flow: "), 0u) << ran.out;
   ran = run_here(folder.path(), {"status", "--state", "elsewhere/"});
   EXPECT_EQ(ran.out.find("run 1 of elsewhere: "), 0u) << ran.out;
+  leave_interrupted_run(folder / "third", "node1", owner_of(folder / "flow.yml"));
+  ran = run_here(folder.path(), {"status", "--state", "third"});
+  EXPECT_EQ(ran.out.find("run 1 of flow: "), 0u) << ran.out;
 }
 
 TEST(Status, OfARunThatIsNotThereIsNotFound) {
@@ -111,12 +126,11 @@ TEST(Status, OfARunThatIsNotThereIsNotFound) {
   EXPECT_NE(ran.err.find("99"), std::string::npos) << ran.err;
 }
 
-TEST(Logs, ReadsTheLogBelowTheHostsRoot) {
+TEST(Logs, AreReadBelowTheHostsRootWithoutTheWorkflowFile) {
   TempDir folder;
-  folder.file("flow.yml", kFlow);
-  std::string store = leave_interrupted_run(folder / ".gnnflow/flow");
+  std::string store = leave_interrupted_run(folder / "s", "node1", owner_of(folder / "flow.yml"));
   folder.file("work/" + store + "/node1/logs/token-0.log", "one\ntwo");
-  Ran ran = run_here(folder.path(), {"logs", "first"});
+  Ran ran = run_here(folder.path(), {"logs", "first", "--state", "s"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "one\ntwo\n");
 }
@@ -130,10 +144,19 @@ TEST(Logs, OfTheControllerNeedNoWorkflowFileWithoutErrors) {
   EXPECT_EQ(run_here(folder.path(), {"logs", "first", "--state", ".gnnflow/flow"}).out, "said\n");
 }
 
-TEST(Logs, UnknownStepsTasksAndMissingLogsAreNotFound) {
+TEST(Logs, FollowedOfARunThatHasEndedEnd) {
+  TempDir folder;
+  std::string store = leave_interrupted_run(folder / "s", "controller");
+  folder.file("s/" + store + "/controller/logs/token-0.log", "said\n");
+  Ran ran = run_here(folder.path(), {"logs", "first", "-f", "--state", "s"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "said\n");
+}
+
+TEST(Logs, UnknownStepsTasksHostsAndMissingLogsAreNotFound) {
   TempDir folder;
   folder.file("flow.yml", kFlow);
-  leave_interrupted_run(folder / ".gnnflow/flow");
+  leave_interrupted_run(folder / ".gnnflow/flow", "node1", owner_of(folder / "flow.yml"));
   Ran ran = run_here(folder.path(), {"logs", "fisrt"});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.err, "gnnflow: run 1 has no step 'fisrt'; did you mean 'first'?\n");
@@ -143,8 +166,65 @@ TEST(Logs, UnknownStepsTasksAndMissingLogsAreNotFound) {
   ran = run_here(folder.path(), {"logs", "first"});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.err, "gnnflow: no log of step 'first', task 0 on node1: it may not have been started\n");
-  ran = run_here(folder.path(), {"logs", "first", "--state", ".gnnflow/flow"});
+  leave_interrupted_run(folder / "other", "node9");
+  ran = run_here(folder.path(), {"logs", "first", "--state", "other"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: host 'node9', where the log lies, is not known to the state " +
+                         (folder / "other").string() + "\n");
+}
+
+TEST(Retry, OfWhatIsNotThereIsNotFoundAndNamesWhatIsNear) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  Ran ran = run_here(folder.path(), {"retry", "flow.yml"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_NE(ran.err.find("no state; nothing was run here yet"), std::string::npos) << ran.err;
+  leave_interrupted_run(folder / ".gnnflow/flow", "node1", owner_of(folder / "flow.yml"));
+  ran = run_here(folder.path(), {"retry", "9"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_NE(ran.err.find("no run 9; there are 1 to 1"), std::string::npos) << ran.err;
+  ran = run_here(folder.path(), {"retry", "fisrt"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: flow has no step 'fisrt'; did you mean 'first'?\n");
+  ran = run_here(folder.path(), {"retry", "--set", "x=1"});
   EXPECT_EQ(ran.code, 2) << ran.err;
+}
+
+TEST(Retry, NeedsTheWorkflowFileThatTheStateNames) {
+  TempDir folder;
+  leave_interrupted_run(folder / "s", "node1", owner_of(folder / "flow.yml"));
+  Ran ran = run_here(folder.path(), {"retry", "--state", "s"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_NE(ran.err.find((folder / "flow.yml").string()), std::string::npos) << ran.err;
+  leave_interrupted_run(folder / "old");
+  ran = run_here(folder.path(), {"retry", "--state", "old"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("does not say of which workflow file it is; give FILE too"), std::string::npos)
+      << ran.err;
+}
+
+TEST(Retry, BesideALivingControllerEndsWith5) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow");
+  Result<RunStore> held = RunStore::open(folder / ".gnnflow/flow");
+  ASSERT_TRUE(held) << held.error().message;
+  Ran ran = run_here(folder.path(), {"retry"});
+  EXPECT_EQ(ran.code, 5) << ran.err;
+  EXPECT_NE(ran.err.find("holds the state: process "), std::string::npos) << ran.err;
+}
+
+TEST(State, OfAnotherWorkflowIsRefusedWith2) {
+  TempDir folder;
+  leave_interrupted_run(folder / "s", "node1", owner_of(folder.file("flow.yml", kFlow)));
+  fs::path other =
+      folder.file("other.yml", "gnnflow: 1\nname: other\nsteps:\n  - name: a\n    exec: { command: [ls] }\n");
+  for (const char* command : {"run", "plan"}) {
+    Ran ran = run_here(folder.path(), {command, other.string(), "--state", "s"});
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_EQ(ran.err.find("gnnflow: " + (folder / "s").string() + ": the state of workflow 'flow', "), 0u)
+        << ran.err;
+  }
 }
 
 TEST(Run, OfAWrongFileEndsWith3AndTellsThePlace) {
@@ -166,19 +246,6 @@ TEST(Run, AnUnknownParameterEndsWith2) {
   EXPECT_EQ(run_here(folder.path(), {"run", file.string(), "--set", "x=1"}).code, 2);
 }
 
-TEST(Run, AHostThatCannotBeReachedEndsWith6BeforeAnythingIsDone) {
-  TempDir folder;
-  fs::path file = folder.file("flow.yml",
-                              "gnnflow: 1\nname: far\nhosts: { n: { address: 192.0.2.1 } }\nsteps:\n"
-                              "  - name: a\n    exec: { command: [ls] }\n");
-  Ran ran = run_here(folder.path(), {"run", file.string()});
-  EXPECT_EQ(ran.code, 6);
-  EXPECT_EQ(ran.err,
-            "gnnflow: host n at 192.0.2.1: this version reaches only hosts of this machine; write `address: "
-            "local`\n");
-  EXPECT_FALSE(fs::exists(folder / ".gnnflow"));
-}
-
 TEST(Run, WhileAnotherControllerHoldsTheStateEndsWith5) {
   TempDir folder;
   fs::path file = folder.file("flow.yml", kFlow);
@@ -198,6 +265,16 @@ TEST(Plan, OfAWorkflowThatNeverRanMakesNoState) {
   Result<Json> json = Json::parse(run_here(folder.path(), {"plan", file.string(), "--json"}).out);
   ASSERT_TRUE(json);
   EXPECT_EQ(json->get("steps").array()[0].get("decision"), Json("run"));
+}
+
+TEST(Plan, IsMadeBesideALivingController) {
+  TempDir folder;
+  fs::path file = folder.file("flow.yml", kFlow);
+  Result<RunStore> held = RunStore::open(folder / ".gnnflow/flow");
+  ASSERT_TRUE(held) << held.error().message;
+  Ran ran = run_here(folder.path(), {"plan", file.string()});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out.find("plan of flow: 1 of 1 steps\n"), 0u) << ran.out;
 }
 
 }  // namespace

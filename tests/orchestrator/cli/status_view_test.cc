@@ -59,6 +59,16 @@ RunStatus interrupted_run() {
 
 std::string without_first_line(const std::string& text) { return text.substr(text.find('\n') + 1); }
 
+TEST(StatusText, ShowsHowFastBytesGoAndHowLongTheyWill) {
+  RunStatus status = interrupted_run();
+  Progress progress{"sending", 1 << 20, 11 << 20, "bytes", "2.0 GiB were there", 2 << 20};
+  status.steps[2].tasks[0].progress = progress.to_json();
+  EXPECT_NE(status_text(status, {"tiny", kNow, false})
+                .find("started, sending, 1,048,576 of 11,534,336 bytes, 2.0 MiB/s, 5.0s left, 2.0 GiB were there\n"),
+            std::string::npos)
+      << status_text(status, {"tiny", kNow, false});
+}
+
 TEST(StatusText, ShowsRunStepsAndTheTasksThatMatter) {
   std::string text = status_text(interrupted_run(), {"tiny", kNow, false});
   EXPECT_EQ(text.substr(0, 34), "run 3 of tiny: interrupted, begun ");
@@ -71,6 +81,17 @@ TEST(StatusText, ShowsRunStepsAndTheTasksThatMatter) {
             "  score  evaluate   waiting\n"
             "the controller is gone; `gnnflow run` goes on from here\n");
   EXPECT_EQ(status_exit_code(interrupted_run()), 11);
+}
+
+TEST(StatusText, ShowsWhatAStepWaitsForInsteadOfWhyItIsWanted) {
+  RunStatus status = interrupted_run();
+  status.steps[3].row.reason = "no result yet";
+  status.steps[3].row.waits = "waits for cores that model uses";
+  EXPECT_NE(status_text(status, {"tiny", kNow, false})
+                .find("  score  evaluate   waiting               waits for cores that model uses\n"),
+            std::string::npos);
+  EXPECT_EQ(status_json(status, {"tiny", kNow, false}).get("steps").array()[3].get("waits"),
+            Json("waits for cores that model uses"));
 }
 
 TEST(StatusText, ShowsWhyAStepFailedAndItsLastLines) {

@@ -12,6 +12,7 @@
 #include "orchestrator/engine/engine.h"
 #include "orchestrator/engine/fingerprint.h"
 #include "orchestrator/remote/daemon_link.h"
+#include "orchestrator/store/store_reader.h"
 #include "orchestrator/workflow/expression.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_host.h"
@@ -29,7 +30,7 @@ class ScriptedStep final : public Step {
     schema_.kind = std::move(kind);
     for (const char* key : {"value", "epochs", "input", "servers", "more"})
       schema_.options.push_back(option(key));
-    for (const char* key : {"host", "hosts", "file", "cores", "place"}) {
+    for (const char* key : {"host", "hosts", "file", "cores", "place", "checkpoint_copy"}) {
       schema_.options.push_back(option(key));
       schema_.options.back().in_key = false;
     }
@@ -76,6 +77,7 @@ class ScriptedStep final : public Step {
       TaskPlan task;
       task.host = host;
       task.program = "worker";
+      task.on_network = schema_.kind == "train" || schema_.kind == "launch";
       if (schema_.kind != "make")
         task.role = (schema_.kind == "launch" ? "server " : "rank ") + std::to_string(tasks.size());
       task.spec["kind"] = schema_.kind;
@@ -107,6 +109,7 @@ class LentHost final : public Host {
   explicit LentHost(Host& host) : host_(host) {}
   const std::string& name() const override { return host_.name(); }
   fs::path root() const override { return host_.root(); }
+  std::string address() const override { return host_.address(); }
   Status start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) override {
     return host_.start_daemon(lease, grace, deadline);
   }
@@ -125,6 +128,10 @@ class LentHost final : public Host {
     return host_.check(files, at, digests);
   }
   Result<std::string> read(const fs::path& path, int64_t limit) override { return host_.read(path, limit); }
+  Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override {
+    return host_.read_from(path, offset, limit);
+  }
+  std::string preparation() const override { return host_.preparation(); }
 
  private:
   Host& host_;
@@ -172,6 +179,16 @@ class EngineBench {
     workflow.hosts.push_back(entry);
     hosts_[name] = std::make_unique<FakeHost>(name, folder.path());
   }
+  // On another machine: only its Host sees its files.
+  void add_far_host(const std::string& name, const std::string& address) {
+    add_host(name);
+    workflow.hosts.back().address = address;
+    host(name).be_far(address);
+  }
+  void remove_host(const std::string& name) {
+    std::erase_if(workflow.hosts, [&](const HostEntry& entry) { return entry.name == name; });
+    hosts_.erase(name);
+  }
   FakeHost& host(const std::string& name = "controller") { return *hosts_.at(name); }
 
   RunStore& store() {
@@ -183,7 +200,7 @@ class EngineBench {
     return *store_;
   }
 
-  int run() {
+  EngineSetup setup() {
     EngineSetup setup;
     setup.workflow = &workflow;
     setup.kinds = &kinds;
@@ -193,12 +210,25 @@ class EngineBench {
     setup.stop = &stop;
     setup.clock = &clock;
     setup.worker = worker;
-    return run_workflow(std::move(setup));
+    setup.tick = tick;
+    setup.signals = [this] { return signals; };
+    return setup;
+  }
+  int run() { return run_workflow(setup()); }
+  int retry(std::vector<std::string> only) {
+    EngineSetup wanted = setup();
+    wanted.command = "retry";
+    wanted.only = std::move(only);
+    return run_workflow(std::move(wanted));
   }
 
+  // Beside whoever holds the store, as the command does.
   std::vector<std::string> plan() {
     std::vector<std::string> lines;
-    auto planned = plan_workflow(workflow, kinds, &store(), lend());
+    store();
+    auto past = StoreReader::open(folder / "state");
+    if (!past) return {past.error().message};
+    auto planned = plan_workflow(workflow, kinds, &*past, lend());
     if (!planned) return {planned.error().message};
     for (const PlannedStep& one : *planned)
       lines.push_back(one.step + " " + one.decision + ": " + one.reason);
@@ -275,18 +305,41 @@ class EngineBench {
   StepKinds kinds;
   FakeClock clock;
   Milliseconds per_tick{0};  // how far the clock goes with each turn of the loop
+  Milliseconds tick{100};    // how long such a turn waits at most
   std::function<void()> on_tick;
   RecordingObserver observer;
   StopSignal stop;
+  int signals = 0;  // that came so far
   fs::path worker;  // lists the files of a part
 
- private:
   std::vector<std::unique_ptr<Host>> lend() {
     std::vector<std::unique_ptr<Host>> lent;
     for (auto& [name, host] : hosts_) lent.push_back(std::make_unique<LentHost>(*host));
     return lent;
   }
+  RunStatus status() {
+    store();
+    auto reader = StoreReader::open(folder / "state");
+    auto status = reader ? reader->status() : Result<RunStatus>(reader.error());
+    if (!status) bug(status.error().message);
+    return std::move(status).value();
+  }
+  StepStatus status_of(const std::string& name) {
+    for (const StepStatus& step : status().steps) {
+      if (step.row.step == name) return step;
+    }
+    return {};
+  }
+  HostRow stored_host(const std::string& name = "controller") {
+    auto reader = StoreReader::open(folder / "state");
+    const std::vector<HostRow> rows = reader->hosts().value_or({});
+    for (const HostRow& row : rows) {
+      if (row.name == name) return row;
+    }
+    return {};
+  }
 
+ private:
   ScriptedStep make_{"make"}, copy_{"copy"}, launch_{"launch"}, train_{"train"};
   std::map<std::string, std::unique_ptr<FakeHost>> hosts_;
   std::optional<RunStore> store_;

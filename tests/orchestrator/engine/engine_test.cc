@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "orchestrator/engine/run_loop.h"
+#include "orchestrator/store/store_reader.h"
 #include "tests/orchestrator/engine/engine_bench.h"
 
 namespace gnnflow {
@@ -34,7 +35,7 @@ class Engine : public ::testing::Test {
 TEST_F(Engine, RunsStepsInOrderThenDoesNothing) {
   add_two();
   EXPECT_EQ(bench.run(), 0);
-  EXPECT_EQ(bench.observer.lines_with("b "), (Lines{"b running: never ran", "b succeeded"}));
+  EXPECT_EQ(bench.observer.lines_with("b "), (Lines{"b running: for the first time", "b succeeded"}));
   EXPECT_EQ(bench.last("b").state, AttemptState::succeeded);
   EXPECT_EQ(bench.host().daemons_started(), 1);
   EXPECT_FALSE(*bench.host().daemon_alive());
@@ -109,11 +110,15 @@ TEST_F(Engine, AFileThatChangedIsAReason) {
 }
 
 TEST_F(Engine, AMissingFileIsToldBeforeAnythingRuns) {
-  bench.add("a", "make", {{"file", "none.py"}});
+  StepEntry& step = bench.add("a", "make", {{"file", "none.py"}});
+  step.line = 7;
+  step.column = 5;
   EXPECT_EQ(bench.run(), exit_code(Cause::not_found));
   const std::string place = (bench.folder / "none.py").string();
   EXPECT_EQ(bench.observer.lines_with("failure"),
-            (Lines{"failure : step a: its input " + place + " does not exist"}));
+            (Lines{"failure : " + bench.workflow.file.string() + ":7:5: step 'a': its input " + place +
+                   " does not exist"}));
+  EXPECT_EQ(bench.observer.lines_with("end 4"), Lines{"end 4: failed before anything ran"});
   EXPECT_EQ(bench.host().daemons_started(), 0);
 }
 
@@ -254,6 +259,36 @@ TEST_F(Engine, StepsRunTogetherWhenTheirCoresFit) {
   };
   EXPECT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("all").state, AttemptState::succeeded);
+}
+
+TEST_F(Engine, SaysAnExitCodeOnce) {
+  bench.add("bad", "make");
+  special["bad"] = fails(Cause::failed, "sh ended with exit code 1");
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.observer.lines_with("failure"),
+            (Lines{"failure bad: its task on controller: sh ended with exit code 1"}));
+}
+
+// The daemon has published when the run ends, but nobody took its answer.
+TEST_F(Engine, WhatWasPublishedButNotTakenIsRemovedWhenTheRunIsStopped) {
+  add_two();
+  fs::path published;
+  bench.host().on_order([&](const Message& order) -> std::optional<Message> {
+    if (order.type() != "publish") return std::nullopt;
+    published = bench.host().root() / order.head.text_or("to", "");
+    EXPECT_TRUE(create_folders(published / "thing"));
+    Message reply;
+    reply.head["ok"] = false;
+    reply.head["cause"] = "unreachable";
+    return reply;
+  });
+  bench.on_tick = [&] {
+    if (!published.empty()) bench.stop.raise(Cause::interrupted);
+  };
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_EQ(bench.last("a").state, AttemptState::cancelled);
+  ASSERT_FALSE(published.empty());
+  EXPECT_FALSE(fs::exists(published));
 }
 
 TEST(ExitCode, IsTheFirstCausesWhenAllShareOneThatSaysWhatToDo) {

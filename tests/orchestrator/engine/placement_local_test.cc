@@ -51,6 +51,8 @@ TEST_F(Placement, SendsEachHostItsPartsAndNothingTwice) {
   EXPECT_FALSE(fs::exists(data("node1") / "part-1"));
   EXPECT_TRUE(fs::exists(data("node2") / "shared"));
   EXPECT_EQ(bench.last("data").reason, "part 0 is not on node1");
+  EXPECT_EQ(bench.observer.lines_with("data succeeded"),
+            Lines{"data succeeded: 2 parts on 2 hosts, 32 B sent"});
   const auto sent = bench.host("node1").files_put();
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.observer.lines_with("end 0").back().substr(0, 20), "end 0: nothing to do");
@@ -65,6 +67,8 @@ TEST_F(Placement, SendsAgainOnlyTheFileThatWasCut) {
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("data").reason, "part 1 on node2: file part-1/x has 3 bytes instead of 9");
   EXPECT_EQ(bench.host("node2").files_put(), before + 1);
+  EXPECT_EQ(bench.observer.lines_with("data succeeded").back(),
+            "data succeeded: 2 parts on 2 hosts, 9 B sent, 23 B were there");
   EXPECT_EQ(read_file(data("node2") / "part-1/x").value_or(""), "part-1/x1");
 }
 
@@ -72,6 +76,8 @@ TEST_F(Placement, WhereThePartitionWasMadeNothingIsCopied) {
   bench.step("data").options["place"] = Json(Json::Array{"controller", "controller"});
   ASSERT_EQ(bench.run(), 0);
   EXPECT_FALSE(fs::exists(bench.host().root() / "data"));
+  EXPECT_EQ(bench.observer.lines_with("data succeeded").back(),
+            "data succeeded: 2 parts on 1 host, nothing to send, 25 B were there");
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("data").number, 1);
 }
@@ -82,6 +88,27 @@ TEST_F(Placement, OfAnotherPartitionIsMadeAnew) {
   write_lister("2");
   ASSERT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("data").reason, "input parts changed, because value 1 -> 2, part 0 is not on node1");
+}
+
+TEST_F(Placement, ALostRowIsMendedByLookingThere) {
+  ASSERT_EQ(bench.run(), 0);
+  const auto before = bench.host("node2").files_put();
+  ASSERT_TRUE(bench.store().remove_location({data("node2").filename(), "part-1", "node2", "", false}));
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.host("node2").files_put(), before);
+  EXPECT_EQ(bench.observer.lines_with("data succeeded").back(),
+            "data succeeded: 2 parts on 2 hosts, nothing to send, 32 B were there");
+}
+
+TEST_F(Placement, EndsAtOnceWhenItIsStoppedWhileFilesAreListed) {
+  bench.worker = bench.folder.file("lister", "#!/bin/sh\nexec sleep 600\n");
+  fs::permissions(bench.worker, fs::perms::owner_all);
+  bench.observer.on_news = [&](const StepNews& news) {
+    if (news.step == "data" && news.what == "running") bench.stop.raise(Cause::interrupted);
+  };
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(120));
 }
 
 TEST_F(Placement, FailsWithTheListersWords) {

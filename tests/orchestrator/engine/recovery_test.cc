@@ -102,6 +102,15 @@ TEST_F(Recovery, AnAttemptWhoseKeyChangedIsCancelled) {
   EXPECT_EQ(bench.store().tasks_of(old.id).value().front().state, TaskState::killed);
 }
 
+TEST_F(Recovery, WhatAnAttemptWhoseKeyChangedHasPublishedIsRemoved) {
+  bench.leave("work", "another key", AttemptState::publishing, TaskState::exited);
+  const fs::path to = bench.host().root() / "outputs/work/another key/1";
+  ASSERT_TRUE(create_folders(to / "thing"));
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("work").number, 2);
+  EXPECT_FALSE(fs::exists(to));
+}
+
 TEST_F(Recovery, AnAttemptOfAStepThatIsGoneIsCancelled) {
   bench.add("other", "make");
   bench.leave("other", bench.key_of("other"), AttemptState::running, TaskState::started);

@@ -37,6 +37,19 @@ class RecordedEvents {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, Milliseconds(10'000), [&] { return events_.size() >= count; });
   }
+  // The event of the job's end; an empty message when it did not come within a minute.
+  Message wait_for_exit(const std::string& token) {
+    std::unique_lock lock(mutex_);
+    Message found;
+    changed_.wait_for(lock, Milliseconds(60'000), [&] {
+      for (const Message& event : events_) {
+        if (event.head.text_or("event", "") == "exited" && event.head.text_or("token", "") == token)
+          found = event;
+      }
+      return found.head.is_object();
+    });
+    return found;
+  }
   Message at(size_t index) const {
     std::lock_guard lock(mutex_);
     return events_.at(index);

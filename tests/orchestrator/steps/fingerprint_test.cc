@@ -94,6 +94,18 @@ TEST_F(FingerprintTest, SeesFiles) {
   EXPECT_EQ(change(run, print(run), before), "file a.py is new");
 }
 
+TEST_F(FingerprintTest, KeepsNoValueOfTheEnvironment) {
+  run.options["environment"] = Json(Json::Object{{"TOKEN", "open sesame"}, {"MODE", "${steps.graph}"}});
+  const auto before = print(run);
+  EXPECT_EQ(before.parts.dump().find("sesame"), std::string::npos);
+  run.options["environment"]["TOKEN"] = "swordfish";
+  EXPECT_NE(print(run).key, before.key);
+  EXPECT_EQ(change(run, before, print(run)), "environment.TOKEN changed");
+  run.options["environment"].object().erase("TOKEN");
+  run.options["environment"]["OTHER"] = "x";
+  EXPECT_EQ(change(run, before, print(run)), "environment.OTHER is new, environment.TOKEN is gone");
+}
+
 TEST_F(FingerprintTest, ShowsNoMoreThanThreeChanges) {
   const auto before = print(graph);
   for (const char* key : {"nodes", "classes", "features", "average_degree"}) graph.options[key] = 5;

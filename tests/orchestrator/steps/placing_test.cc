@@ -66,20 +66,5 @@ TEST(RankLayout, OfTheSameShapeHasTheSameKeyOnOtherHosts) {
   EXPECT_NE(layout_key(one), layout_key(swapped));
 }
 
-TEST(DataAddress, IsLoopbackOnlyWhenAllIsHere) {
-  Workflow workflow = hosts({"a", "b"});
-  EXPECT_EQ(data_address(workflow, "a"), "127.0.0.1");
-  EXPECT_TRUE(check_data_addresses(workflow));
-  workflow.hosts[1].address = "192.0.2.7";
-  EXPECT_EQ(data_address(workflow, "b"), "192.0.2.7");
-  const Status status = check_data_addresses(workflow);
-  ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().message,
-            "host a is this machine and others are not: give it the `data_address` that they can reach");
-  workflow.hosts[0].data_address = "192.0.2.1";
-  EXPECT_TRUE(check_data_addresses(workflow));
-  EXPECT_EQ(data_address(workflow, "a"), "192.0.2.1");
-}
-
 }  // namespace
 }  // namespace gnnflow

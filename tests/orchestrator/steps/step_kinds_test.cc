@@ -114,10 +114,10 @@ TEST_F(StepKindsTest, LaunchHasServersOnTheHostsOfTheirParts) {
   EXPECT_EQ(servers[2].host, "node2");
   EXPECT_EQ(servers[2].role, "server 2");
   EXPECT_EQ(servers[2].cores, 0);
-  EXPECT_EQ(
-      servers[2].spec.dump(),
-      R"({"address":"127.0.0.1","kind":"serve","options":{},"part":1,"restart_window_ms":600000,"restarts":1,"threads":2})");
+  EXPECT_EQ(servers[2].spec.dump(),
+            R"({"kind":"serve","options":{},"part":1,"restart_window_ms":600000,"restarts":1,"threads":2})");
   EXPECT_EQ(servers[2].inputs[0].step, "data");
+  EXPECT_TRUE(servers[2].on_network);
 }
 
 TEST_F(StepKindsTest, TrainHasARankForEachHostAndRankZeroPublishes) {
@@ -132,7 +132,7 @@ TEST_F(StepKindsTest, TrainHasARankForEachHostAndRankZeroPublishes) {
   EXPECT_EQ(ranks[1].spec.get("seeds").dump(), R"([{"part":1,"slice":0,"slices":1}])");
   EXPECT_EQ(ranks[1].spec.integer_or("rank", -1), 1);
   EXPECT_EQ(ranks[1].spec.integer_or("ranks", -1), 2);
-  EXPECT_EQ(ranks[1].spec.text_or("address", ""), "127.0.0.1");
+  EXPECT_TRUE(ranks[1].on_network);
   EXPECT_EQ(kind("model").service(workflow, *workflow.step("model")), "servers");
   EXPECT_TRUE(kind("model").has_ranks() && kind("model").comes_home());
 }
@@ -170,6 +170,75 @@ TEST_F(StepKindsTest, ExecStagesItsInputsAndNamesItsOutputs) {
   ASSERT_TRUE(output);
   EXPECT_EQ(output->piece + "/" + output->path, "card/card.md");
   EXPECT_FALSE(kind("card").output(*workflow.step("card"), "other"));
+}
+
+class PerRank : public StepKindsTest {
+ protected:
+  PerRank() {
+    StepEntry* card = const_cast<StepEntry*>(workflow.step("card"));
+    card->options["per"] = "rank";
+    card->options["host"] = "controller";
+    card->needs = {"data", "model", "score"};
+  }
+  StepEntry& card() { return const_cast<StepEntry&>(*workflow.step("card")); }
+};
+
+TEST_F(PerRank, ExecHasAProcessForEachRankWithItsPlaceAmongThem) {
+  card().needs = {"data"};
+  card().options["ranks_per_host"] = 2;
+  const auto ranks = tasks("card");
+  ASSERT_EQ(ranks.size(), 4u);
+  const TaskPlan& third = ranks[2];
+  EXPECT_EQ(third.host, "node2");
+  EXPECT_EQ(third.role, "rank 2");
+  EXPECT_TRUE(third.on_network);
+  EXPECT_EQ(third.cores, 1);
+  EXPECT_EQ(third.local_inputs.size(), 1u);
+  EXPECT_EQ(third.pieces, std::vector<std::string>{"card-2"});
+  EXPECT_EQ(third.spec.get("outputs").dump(), R"({"card-2":"out/card.md"})");
+  EXPECT_EQ(
+      third.spec.get("environment").dump(),
+      R"({"GNNFLOW_LOCAL_RANK":"0","GNNFLOW_PARTS":"1","GNNFLOW_RANK":"2","GNNFLOW_RANKS":"4","LANG":"C",)"
+      R"("LOCAL_RANK":"0","LOCAL_WORLD_SIZE":"2","RANK":"2","WORLD_SIZE":"4"})");
+  EXPECT_EQ(ranks[1].spec.get("environment").text_or("LOCAL_RANK", ""), "1");
+  EXPECT_EQ(ranks[1].spec.get("environment").text_or("GNNFLOW_PARTS", ""), "0,2");
+}
+
+TEST_F(PerRank, ExecHasTheRanksOfATrainingBeforeThoseOfAPlacement) {
+  const_cast<StepEntry*>(workflow.step("model"))->options["ranks_per_host"] = 3;
+  EXPECT_EQ(tasks("card").size(), 6u);
+  card().needs = {"servers"};
+  EXPECT_EQ(tasks("card").size(), 2u);
+}
+
+TEST_F(PerRank, ExecWithoutAStepToFollowIsRefused) {
+  card().needs = {"graph"};
+  const Status status = kind("card").check(workflow, card());
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().cause, Cause::bad_workflow);
+  EXPECT_EQ(
+      status.error().message,
+      "'per: rank' has the ranks of a train, evaluate, copy or launch step: refer to one, or name it in "
+      "'needs'");
+  card().needs = {"graph", "data"};
+  EXPECT_TRUE(kind("card").check(workflow, card()));
+}
+
+TEST_F(PerRank, ExecsKeyKnowsTheRanksButNotTheirHosts) {
+  const auto before = kind("card").key_extra(scene("card")).value();
+  made["servers"].holders = {{0, {"node2"}}, {1, {"node1"}}, {2, {"node2"}}};
+  workflow.hosts = {workflow.hosts[1], workflow.hosts[0]};
+  EXPECT_EQ(kind("card").key_extra(scene("card")).value(), before);
+  card().options["ranks_per_host"] = 2;
+  EXPECT_NE(kind("card").key_extra(scene("card")).value(), before);
+}
+
+TEST_F(PerRank, ExecsOutputsAreNumbered) {
+  const auto output = kind("card").output(card(), "card-11");
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->piece + "/" + output->path, "card-11/card.md");
+  for (const char* name : {"card", "card-", "card-1x", "other-1", ""})
+    EXPECT_FALSE(kind("card").output(card(), name)) << name;
 }
 
 }  // namespace

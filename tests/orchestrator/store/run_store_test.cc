@@ -309,10 +309,147 @@ TEST_F(RunStoreTest, KnowsItsHosts) {
   EXPECT_EQ(hosts[0].boot, "b1");
 }
 
+TEST_F(RunStoreTest, HowAHostIsReachedIsTheWorkflowsToSay) {
+  const Json entry(Json::Object{{"address", "10.0.0.7"}});
+  store.reset();
+  StoreOwner owner{"flow", folder / "flow.yml"};
+  owner.hosts["node1"] = entry;
+  store.emplace(must(RunStore::open(folder, owner)));
+  HostRow known = must(store->hosts())[0];
+  EXPECT_EQ(known.name, "node1");
+  EXPECT_EQ(known.state, HostState::gone);
+  EXPECT_EQ(known.root, "");
+  HostRow up;
+  up.name = "node1";
+  up.state = HostState::up;
+  up.root = "/w/x/node1";
+  must(store->set_host(up));
+  EXPECT_EQ(must(store->hosts())[0].entry, entry) << "whoever starts a daemon need not know it";
+  EXPECT_EQ(must(store->hosts())[0].root, "/w/x/node1");
+}
+
+TEST_F(RunStoreTest, WritesTogetherAreOneCommitOrNone) {
+  const int64_t id = attempt("model");
+  const int64_t before = store->commits();
+  const auto both = [&]() -> Status {
+    TaskRow row = task(id);
+    row.state = TaskState::started;
+    TRY(store->set_task(row));
+    TRY(store->together([&] { return store->add_event(run, "model", "inside of another"); }));
+    return store->set_attempt(id, AttemptState::running);
+  };
+  must(store->together(both));
+  EXPECT_EQ(store->commits() - before, 1);
+  EXPECT_EQ(task(id).state, TaskState::started);
+  EXPECT_EQ(must(store->last_attempt("model"))->state, AttemptState::running);
+
+  const auto half = [&]() -> Status {
+    TRY(store->add_event(run, "model", "never seen"));
+    return store->set_attempt(77, AttemptState::running);
+  };
+  EXPECT_FALSE(store->together(half));
+  EXPECT_EQ(must(must(StoreReader::open(folder)).events(run, 0)).size(), 1u);
+  EXPECT_EQ(store->commits() - before, 1);
+  EXPECT_TRUE(store->add_event(run, "model", "as if nothing had been")) << "the store is stuck";
+}
+
+TEST_F(RunStoreTest, AnErrorInsideTogetherIsNotForgotten) {
+  const auto careless = [&]() -> Status {
+    (void)store->set_attempt(77, AttemptState::running);
+    EXPECT_FALSE(store->add_event(run, "", "what follows is not written"));
+    return {};
+  };
+  Status status = store->together(careless);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("no attempt 77"), std::string::npos) << status.error().message;
+  EXPECT_TRUE(must(must(StoreReader::open(folder)).events(run, 0)).empty());
+}
+
+TEST_F(RunStoreTest, NewsAndDigestsInsideTogetherDoNotWaitForTheirOwnTransaction) {
+  const int64_t id = attempt("model");
+  must(store->set_progress(id, 0, Json(1)));
+  const auto all = [&]() -> Status {
+    TRY(store->add_event(run, "model", "holds the database"));
+    TRY(store->set_progress(id, 0, Json(2)));
+    TRY(store->set_waits(run, "model", "waits for its turn"));
+    TRY(store->remember_digest("/a/b", "s1", "d1"));
+    TRY(store->stop_requested(run));
+    return {};
+  };
+  must(store->together(all));
+  EXPECT_EQ(must(store->remembered_digest("/a/b", "s1")), "d1");
+  reopen();
+  EXPECT_EQ(task(id).progress, Json(2));
+}
+
+TEST_F(RunStoreTest, WhatAStepWaitsForIsToldUntilItsAttemptBegins) {
+  const auto waits = [&] { return must(must(StoreReader::open(folder)).status()).steps[1].row.waits; };
+  must(store->set_waits(run, "model", "waits for 4 cores of node1"));
+  EXPECT_EQ(waits(), "waits for 4 cores of node1") << "the first is written at once";
+  must(store->set_waits(run, "model", "waits for 2 cores of node1"));
+  must(store->add_event(run, "", "anything"));
+  EXPECT_EQ(waits(), "waits for 2 cores of node1");
+  must(store->set_waits(run, "model", "never shown"));
+  attempt("model");
+  EXPECT_EQ(waits(), "");
+}
+
 TEST_F(RunStoreTest, KeepsMetrics) {
   const int64_t id = attempt("model");
   must(store->set_metrics(id, Json(Json::Object{{"val", 0.71}})));
   EXPECT_EQ(must(store->last_attempt("model"))->metrics.number_or("val", 0), 0.71);
+}
+
+// Whose state it is.
+class OwnerTest : public testing::Test {
+ protected:
+  StoreOwner owner(std::string name, const fs::path& file) {
+    return {std::move(name), file, Milliseconds(60'000), Milliseconds(2'000)};
+  }
+  Error refusal(const StoreOwner& wanted) {
+    Result<RunStore> store = RunStore::open(folder, wanted);
+    if (!store) return store.error();
+    ADD_FAILURE() << "it was opened";
+    return {};
+  }
+  TempDir dir;
+  fs::path folder = dir / "s";
+  fs::path file = dir.file("flow.yml", "");
+};
+
+TEST_F(OwnerTest, IsWrittenDownAndMayComeAgain) {
+  must(RunStore::open(folder, owner("flow", file)));
+  EXPECT_EQ(must(RunStore::open(folder, owner("flow", file))).epoch(), 2);
+  EXPECT_EQ(must(RunStore::open(folder)).epoch(), 3) << "one that does not say who it is";
+  StoreOwner known = must(must(StoreReader::open(folder)).owner());
+  EXPECT_EQ(known.workflow, "flow");
+  EXPECT_EQ(known.file, file);
+  EXPECT_EQ(known.grace, Milliseconds(2'000));
+}
+
+TEST_F(OwnerTest, RefusesAnotherWorkflowWith2AndNamesBoth) {
+  must(RunStore::open(folder, owner("flow", file)));
+  const Error error = refusal(owner("other", dir.file("other.yml", "")));
+  EXPECT_EQ(exit_code(error.cause), 2);
+  EXPECT_EQ(error.message, folder.string() + ": the state of workflow 'flow', " + file.string() +
+                               "; give 'other', " + (dir / "other.yml").string() +
+                               ", a folder of its own with --state DIR, or remove this one if it is a copy");
+  EXPECT_EQ(must(RunStore::open(folder)).epoch(), 2) << "who was refused left a trace";
+}
+
+TEST_F(OwnerTest, RefusesAnotherFileOfTheSameNameWhileTheFirstIsThere) {
+  must(RunStore::open(folder, owner("flow", file)));
+  const fs::path copy = dir.file("copy.yml", "");
+  EXPECT_EQ(refusal(owner("flow", copy)).cause, Cause::bad_usage);
+  fs::remove(file);
+  must(RunStore::open(folder, owner("flow", copy)));
+  EXPECT_EQ(must(must(StoreReader::open(folder)).owner()).file, copy) << "moved";
+}
+
+TEST_F(OwnerTest, AnotherPathToTheSameFileIsTheSameFile) {
+  must(RunStore::open(folder, owner("flow", file)));
+  fs::create_symlink(file, dir / "link.yml");
+  EXPECT_TRUE(RunStore::open(folder, owner("flow", dir / "link.yml")));
 }
 
 TEST(RunStore, RefusesADamagedStateWith9AndNamesIt) {

@@ -9,13 +9,15 @@
 namespace gnnflow {
 namespace {
 
-const fs::path kGolden = fs::path(GNNFLOW_SOURCE_FOLDER) / "tests/data/state_version_1.sql";
-
-fs::path golden_state(const TempDir& dir) {
-  dir.file("s/gnnflow.db", "");
-  Database database = raw_database(dir / "s");
-  must(database.script(must(read_file(kGolden))));
-  return dir / "s";
+// A state as the program of that version left it, one row in each table, a run cut off in the middle.
+fs::path golden_state(const TempDir& dir, int64_t version = kSchemaVersion) {
+  const fs::path file =
+      fs::path(GNNFLOW_SOURCE_FOLDER) / ("tests/data/state_version_" + std::to_string(version) + ".sql");
+  dir.file(std::to_string(version) + "/gnnflow.db", "");
+  const fs::path folder = dir / std::to_string(version);
+  Database database = raw_database(folder);
+  must(database.script(must(read_file(file))));
+  return folder;
 }
 
 std::string tables_of(const fs::path& folder) {
@@ -35,17 +37,11 @@ Error refusal(const fs::path& folder) {
   return {};
 }
 
-TEST(Schema, OpensTheGoldenStateOfVersion1) {
+class GoldenState : public testing::TestWithParam<int64_t> {};
+
+TEST_P(GoldenState, OpensWithAllThatIsInIt) {
   TempDir dir;
-  const fs::path folder = golden_state(dir);
-  {
-    RunStatus status = must(must(StoreReader::open(folder)).status());
-    EXPECT_EQ(status.state, StepState::interrupted);
-    ASSERT_EQ(status.steps.size(), 2u);
-    EXPECT_EQ(status.steps[0].state, StepState::succeeded);
-    EXPECT_EQ(status.steps[1].state, StepState::interrupted);
-    EXPECT_EQ(status.steps[1].tasks[0].progress.text_or("phase", ""), "epoch 3");
-  }
+  const fs::path folder = golden_state(dir, GetParam());
   RunStore store = must(RunStore::open(folder));
   EXPECT_FALSE(store.made());
   EXPECT_EQ(store.store_id(), "00112233445566778899aabbccddeeff");
@@ -53,22 +49,60 @@ TEST(Schema, OpensTheGoldenStateOfVersion1) {
   EXPECT_EQ(must(store.unfinished_attempts()).size(), 1u);
   EXPECT_EQ(must(store.pieces_of(1))[0].digest, "d1");
   EXPECT_TRUE(must(store.locations_of("d1"))[0].verified);
+  EXPECT_EQ(must(store.hosts())[0].root, "/w/s/controller");
+  RunStatus status = must(must(StoreReader::open(folder)).status());
+  EXPECT_EQ(status.state, StepState::interrupted);
+  ASSERT_EQ(status.steps.size(), 2u);
+  EXPECT_EQ(status.steps[0].state, StepState::succeeded);
+  EXPECT_EQ(status.steps[1].state, StepState::interrupted);
+  EXPECT_EQ(status.steps[1].tasks[0].progress.text_or("phase", ""), "epoch 3");
 }
 
-TEST(Schema, OfANewStateIsTheGoldenOne) {
+TEST_P(GoldenState, HasTheTablesOfANewOneOnceItWasOpened) {
   // Fails when tables change without a new version and a step that leads to it.
+  TempDir dir;
+  must(RunStore::open(dir / "new"));
+  const fs::path folder = golden_state(dir, GetParam());
+  must(RunStore::open(folder));
+  EXPECT_EQ(tables_of(dir / "new"), tables_of(folder));
+  EXPECT_EQ(must(raw_database(folder).integer("PRAGMA user_version")), kSchemaVersion);
+}
+
+INSTANTIATE_TEST_SUITE_P(OfEachVersion, GoldenState, testing::Range<int64_t>(1, kSchemaVersion + 1));
+
+TEST(Schema, OfANewStateIsTheGoldenOne) {
   TempDir dir;
   must(RunStore::open(dir / "new"));
   EXPECT_EQ(tables_of(dir / "new"), tables_of(golden_state(dir)));
 }
 
+TEST(Schema, AnOlderStateTakesTheNameOfTheFirstWorkflowThatOpensIt) {
+  TempDir dir;
+  const fs::path folder = golden_state(dir, 1);
+  EXPECT_EQ(must(RunStore::open(folder, {"flow", "/home/u/flow.yml"})).epoch(), 4);
+  EXPECT_EQ(must(must(StoreReader::open(folder)).owner()).workflow, "flow");
+  EXPECT_EQ(must(must(StoreReader::open(golden_state(dir, 2))).owner()).grace, Milliseconds(10'000));
+}
+
+TEST(Schema, AReaderLeavesAnOlderStateAloneAndSaysWhoBringsItUp) {
+  TempDir dir;
+  const fs::path folder = golden_state(dir, 1);
+  Result<StoreReader> reader = StoreReader::open(folder);
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(exit_code(reader.error().cause), 9);
+  EXPECT_NE(reader.error().message.find("from an older gnnflow; `gnnflow run` brings it up to date"),
+            std::string::npos)
+      << reader.error().message;
+  EXPECT_EQ(must(raw_database(folder).integer("PRAGMA user_version")), 1);
+}
+
 TEST(Schema, RefusesANewerVersionWith9) {
   TempDir dir;
   const fs::path folder = golden_state(dir);
-  must(raw_database(folder).script("PRAGMA user_version=2"));
+  must(raw_database(folder).script("PRAGMA user_version=3"));
   const Error error = refusal(folder);
   EXPECT_EQ(exit_code(error.cause), 9);
-  EXPECT_NE(error.message.find("newer gnnflow (version 2 of the state, this program knows 1)"),
+  EXPECT_NE(error.message.find("newer gnnflow (version 3 of the state, this program knows 2)"),
             std::string::npos)
       << error.message;
   EXPECT_EQ(StoreReader::open(folder).error().cause, Cause::bad_state);

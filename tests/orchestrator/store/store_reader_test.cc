@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/orchestrator/store/store_rows.h"
 #include "tests/support/temp_dir.h"
@@ -32,6 +33,37 @@ TEST_F(StoreReaderTest, SaysThatThereIsNoRun) {
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().cause, Cause::not_found);
   EXPECT_FALSE(must(StoreReader::open(folder)).status(7));
+}
+
+TEST_F(StoreReaderTest, NamesTheRunsThereAreWhenOneIsNot) {
+  RunStore store = must(RunStore::open(folder));
+  for (int i = 0; i < 3; ++i) must(store.begin_run(run_row(), {}));
+  Result<RunStatus> none = must(StoreReader::open(folder)).status(7);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, folder.string() + ": no run 7; there are 1 to 3");
+}
+
+TEST_F(StoreReaderTest, GivesTheResultsThatAPlanNeedsBesideAController) {
+  RunStore store = must(RunStore::open(folder));
+  const int64_t run = must(store.begin_run(run_row(), {step_row("graph")}));
+  const int64_t attempt = must(store.begin_attempt(attempt_row(run, "graph"), task_rows(1)));
+  must(store.succeed(attempt, {{"graph", "d1", 100}}, {{"d1", "graph", "controller", "outputs/x", true}}));
+  must(store.remember_digest("/a/b", "s1", "d0"));
+  StoreReader reader = must(StoreReader::open(folder));
+  PastResults& past = reader;
+  EXPECT_EQ(must(past.last_succeeded("graph", "key-1"))->id, attempt);
+  EXPECT_EQ(must(past.pieces_of(attempt))[0].digest, "d1");
+  EXPECT_EQ(must(past.locations_of("d1"))[0].path, "outputs/x");
+  EXPECT_EQ(must(past.remembered_digest("/a/b", "s1")), "d0");
+  must(past.remember_digest("/a/b", "s2", "d9"));
+  EXPECT_FALSE(must(past.remembered_digest("/a/b", "s2"))) << "a reader writes nothing";
+}
+
+TEST_F(StoreReaderTest, NamesWhoHoldsTheState) {
+  RunStore store = must(RunStore::open(folder));
+  std::optional<std::string> holder = must(must(StoreReader::open(folder)).holder());
+  ASSERT_TRUE(holder);
+  EXPECT_TRUE(holder->starts_with("process " + std::to_string(::getpid()) + " on ")) << *holder;
 }
 
 TEST_F(StoreReaderTest, ShowsARunBesideItsController) {
@@ -146,7 +178,7 @@ TEST_F(StoreReaderTest, AnswersInTimeBesideAHundredThousandEvents) {
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
   EXPECT_EQ(seen.steps.size(), 1u);
   EXPECT_EQ(last.size(), 10u);
-  EXPECT_LT(took.count(), 50);
+  EXPECT_LT(took.count(), 1000) << "what `status` may take in all";
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "orchestrator/store/run_store.h"
+#include "orchestrator/store/store_reader.h"
 #include "orchestrator/store/sqlite.h"
 #include "orchestrator/store/state_folder.h"
 

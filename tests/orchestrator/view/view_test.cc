@@ -193,5 +193,20 @@ TEST(JsonView, GivesOneObjectPerEventWithItsSchemaVersion) {
   EXPECT_NE(shown.data.find(R"("exit_code":1)"), std::string::npos);
 }
 
+TEST(JsonView, OfARunThatCouldNotBeginBeginsItBeforeItsEnd) {
+  Shown shown;
+  shown.setup.workflow = "flow";
+  auto view = make_json_view(shown.setup);
+  view->failure("", "no such file x", "");
+  view->run_ended(4, "failed before anything ran");
+  const std::vector<std::string> lines = split(std::string(trimmed(shown.data)), '\n');
+  ASSERT_EQ(lines.size(), 3u) << shown.data;
+  Json began = Json::parse(lines[1]).value_or(Json());
+  EXPECT_EQ(began.get("event"), Json("run_began"));
+  EXPECT_EQ(began.get("run"), Json(0));
+  EXPECT_EQ(began.get("workflow"), Json("flow"));
+  EXPECT_EQ(Json::parse(lines[2]).value_or(Json()).get("event"), Json("run_ended"));
+}
+
 }  // namespace
 }  // namespace gnnflow

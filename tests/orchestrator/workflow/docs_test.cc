@@ -39,6 +39,7 @@ std::string default_text(const OptionSchema& option) {
     int64_t length = option.otherwise.integer();
     return length % 60'000 == 0 ? std::to_string(length / 60'000) + "m" : std::to_string(length / 1000) + "s";
   }
+  if (option.type == OptionType::bytes) return std::to_string(option.otherwise.integer() >> 30) + "GiB";
   if (option.otherwise.is_string()) return option.otherwise.string();
   if (!option.otherwise.is_array()) return option.otherwise.dump();
   std::vector<std::string> words;

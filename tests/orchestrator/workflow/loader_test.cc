@@ -63,6 +63,30 @@ Workflow loaded(std::vector<std::string> set = {}) {
   return workflow ? *workflow : Workflow{};
 }
 
+TEST(Load, TakesTheParametersOfAnEarlierRunWhereTheyStillFit) {
+  TempDir folder;
+  const fs::path file = folder.file("flow.yml", R"(gnnflow: 1
+name: flow
+params: { epochs: 1, rate: 0.5, tag: a, list: [1, 2], now_a_number: 3 }
+steps:
+  - name: a
+    exec: { command: ["true"] }
+)");
+  const Json earlier(Json::Object{{"epochs", 7},
+                                  {"rate", 1},
+                                  {"tag", "b"},
+                                  {"list", Json(Json::Array{Json(5)})},
+                                  {"now_a_number", "was text"},
+                                  {"gone", 1}});
+  Result<Workflow> workflow = load_workflow(file, {{"tag=c"}, kind_schemas(), earlier});
+  ASSERT_TRUE(workflow) << workflow.error().message;
+  EXPECT_EQ(workflow->params, Json(Json::Object{{"epochs", 7},
+                                                {"rate", 1.0},
+                                                {"tag", "c"},
+                                                {"list", Json(Json::Array{Json(5)})},
+                                                {"now_a_number", 3}}));
+}
+
 TEST(Loader, LoadsTheWholeLine) {
   Workflow workflow = loaded();
   EXPECT_EQ(workflow.name, "line");

@@ -39,6 +39,8 @@ class DaemonUnderTest {
 
 ChildOptions daemon_command(const fs::path& root, const DaemonSettings& settings = {});
 
+MessageLink connect_to_daemon(const fs::path& root);
+
 // Says hello when made. One thread.
 class DaemonClient {
  public:
@@ -46,6 +48,7 @@ class DaemonClient {
 
   Message order(Json head, std::string body = "");  // the reply, good or not
   Message about(std::string_view token, std::string_view type) { return order(head_of(type, token)); }
+  Message reply(int64_t to);  // to an order that was sent by send()
   static Json head_of(std::string_view type, std::string_view token = "");
   void send(Json head);
   // The next event of this kind for this token, or one with type "none" when it did not come in time.

@@ -258,6 +258,14 @@ TEST_F(DaemonTest, BeatsKeepItAlivePastTheFirstLease) {
   EXPECT_TRUE(daemon.wait(Milliseconds(3000)));
 }
 
+TEST_F(DaemonTest, ABeatThatAsksForAnAnswerGetsOne) {
+  DaemonUnderTest daemon(root);
+  DaemonClient client(root);
+  Json beat = DaemonClient::head_of("beat");
+  beat["answer"] = true;
+  EXPECT_TRUE(client.order(beat).head.boolean_or("ok", false));
+}
+
 TEST_F(DaemonTest, GoodbyeEndsItAtOnce) {
   DaemonUnderTest daemon(root);
   fs::path socket = daemon.socket();
@@ -395,7 +403,7 @@ TEST_F(DaemonTest, RefusesPathsThatLeaveItsFolder) {
   auto cause = [&](Json head) { return client.order(std::move(head)).head.text_or("cause", ""); };
   EXPECT_EQ(cause(DaemonClient::head_of("ask", "../../x")), "bad_data");
   EXPECT_EQ(cause(DaemonClient::head_of("log", "a/b")), "bad_data");
-  for (const char* path : {"outputs/../journal", "journal", "/etc", "tmp/x", "outputs/"}) {
+  for (const char* path : {"outputs/../journal", "journal", "/etc", "bundles/x", "outputs/"}) {
     Json remove = DaemonClient::head_of("remove");
     remove["path"] = path;
     EXPECT_EQ(cause(remove), "bad_data") << path;

@@ -169,7 +169,7 @@ TEST_F(PublishTest, ALogBeyondItsCapKeepsItsBeginningItsEndAndItsOffsets) {
   FileDescriptor file(::open(log.c_str(), O_WRONLY | O_CLOEXEC));
   if (::fallocate(file.get(), 0, 0, kSize) != 0) GTEST_SKIP() << "this disk does not allocate ahead";
   ASSERT_EQ(::pwrite(file.get(), "end\n", 4, kSize - 4), 4);
-  cap_log(host, "a.b");
+  cap_log(host.log("a.b"), kJobLogLimits);
   struct stat info {};
   ASSERT_EQ(::stat(log.c_str(), &info), 0);
   EXPECT_EQ(info.st_size, kSize);

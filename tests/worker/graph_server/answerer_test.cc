@@ -111,7 +111,7 @@ TEST_F(AnswererTest, RefusesWhatIsOverItsLimits) {
   EXPECT_EQ(rows(std::vector<int32_t>(30, first_)),
             Said(Answer::bad_request, "a reply of 2400 bytes, at most 2000"));
   EXPECT_EQ(neighbours(std::vector<int32_t>(100, first_), 5),
-            Said(Answer::bad_request, "a reply of 2404 bytes, at most 2000"));
+            Said(Answer::too_large, "neighbours of 100 nodes: a reply of 2404 bytes, at most 2000"));
   EXPECT_EQ(neighbours(std::vector<int32_t>(100, first_), 3).first, Answer::ok);
 }
 

@@ -3,11 +3,13 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/wire/message.h"
 #include "tests/worker/graph_server/toy_servers.h"
+#include "worker/graph_server/client.h"
 
 namespace gnnflow {
 namespace {
@@ -60,6 +62,14 @@ class ServeJob {
       if ((*message)->type() == type) return (*message)->head;
     }
     return {};
+  }
+
+  // It may take so much more address space from now on.
+  void leave_memory(rlim_t bytes) const {
+    const Result<std::string> pages = read_file(fmt::format("/proc/{}/statm", pid_));
+    const rlim_t now = std::stoull(pages.value()) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+    const rlimit limit{now + bytes, RLIM_INFINITY};
+    EXPECT_EQ(::prlimit(pid_, RLIMIT_AS, &limit, nullptr), 0);
   }
 
   int exit_code_within_ten_seconds() {
@@ -142,6 +152,39 @@ TEST(ServeJob, ServesAsItsDaemonSaysAndEndsWhenCancelled) {
     job.send(cancel);
     EXPECT_EQ(job.exit_code_within_ten_seconds(), 0);
   }
+}
+
+TEST(ServeJob, EndsWith13AndSaysSoWhenMemoryForAReplyIsNotThere) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers need more address space than this test leaves";
+#endif
+  const TempDir folder;
+  ToyOptions wide = kServedToy;
+  wide.columns = 2'000;
+  const fs::path partition = make_partition(folder, wide, 1, "random");
+  const KeyPair server_keys = make_key_pair().value(), client_keys = make_key_pair().value();
+  ServeJob job(spec_of(partition, 0));
+  job.send(keys_message(server_keys, 0));
+  const int port = static_cast<int>(job.receive("ready").integer_or("port", 0));
+  job.send(allow_message(client_keys.public_key));
+  ASSERT_EQ(job.receive("allowed").integer_or("count", -1), 1);
+  SocketContext context(1);
+  const auto client = RemotePart::open(context, {.server = {0, "127.0.0.1", port, server_keys.public_key},
+                                                 .keys = client_keys,
+                                                 .digest = PartitionDir::open(partition)->index().digest(),
+                                                 .deadline = Milliseconds(2'000)});
+  ASSERT_TRUE(client) << client.error().message;
+  const auto use = [](const Question&, const Reply&, Frames&) { return Status(); };
+  ASSERT_TRUE((*client)->collect(use));
+  job.leave_memory(rlim_t{32} << 20);
+  const std::vector<int32_t> nodes(100'000, 5);  // 800 MB of rows
+  (*client)->ask({.operation = Operation::rows, .nodes = nodes});
+  EXPECT_FALSE((*client)->collect(use));
+  const Json failure = job.receive("failure");
+  EXPECT_EQ(failure.text_or("cause", ""), "no_resources");
+  EXPECT_EQ(failure.text_or("message", ""),
+            "not enough memory: take a larger machine, or ask for less at once");
+  EXPECT_EQ(job.exit_code_within_ten_seconds(), 13);
 }
 
 TEST(ServeJob, ReportsAPartThatIsNotThere) {

@@ -1,5 +1,7 @@
 // The same blocks and rows from any number of parts, mapped, served, or both.
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -113,6 +115,63 @@ TEST(ShardedGraph, SharesThePiecesOfAPartAmongItsServers) {
   EXPECT_GT(one.server(0).stats().get("rows").integer(), 0);
   EXPECT_GT(two.server(0).stats().get("rows").integer(), 0);
   EXPECT_EQ(std::memcmp(rows.data(), rows.data() + 99'999 * 20, 80), 0);
+}
+
+// In-degrees of the whole graph, by original id.
+std::vector<int64_t> degrees_of(const fs::path& graph) {
+  const GraphDir opened = GraphDir::open(graph).value();
+  const auto indptr = opened.relation().indptr.as<int64_t>();
+  std::vector<int64_t> degrees;
+  for (size_t i = 0; i + 1 < indptr.size(); ++i) degrees.push_back(indptr[i + 1] - indptr[i]);
+  return degrees;
+}
+
+TEST(ShardedGraph, AsksInHalvesForWhatIsTooLargeForOneReply) {
+  const TempDir folder;
+  const fs::path partition = make_partition(folder, kServedToy, 2, "metis");
+  const std::vector<int64_t> degrees = degrees_of(folder / "graph");
+  const int64_t most = *std::max_element(degrees.begin(), degrees.end());
+  ToyServers served(partition);
+  served.options.max_reply_bytes = (most + 2) * 4;  // just the largest node alone
+  const auto source = open_layout({"metis", 2, 1}, partition, served);
+  ASSERT_TRUE(source);
+  std::vector<int64_t> seeds(static_cast<size_t>(kServedToy.nodes));
+  std::iota(seeds.begin(), seeds.end(), int64_t{0});
+  for (int round = 0; round < 2; ++round) {  // what was split once is used again
+    const BatchKey key{1, round, 0};
+    EXPECT_EQ(sample_parts(*source, partition, {kAllNeighbours}, seeds, key, true),
+              sample_whole(folder / "graph", {kAllNeighbours}, seeds, key));
+    EXPECT_EQ(sample_parts(*source, partition, {3}, seeds, key, true),
+              sample_whole(folder / "graph", {3}, seeds, key));
+  }
+}
+
+TEST(ShardedGraph, NamesTheNodeWhoseNeighboursAloneAreTooMany) {
+  const TempDir folder;
+  const fs::path partition = make_partition(folder, kServedToy, 1, "metis");
+  const std::vector<int64_t> degrees = degrees_of(folder / "graph");
+  const auto hub = std::max_element(degrees.begin(), degrees.end());
+  ToyServers served(partition);
+  served.options.max_reply_bytes = (*hub + 2) * 4 - 1;
+  const auto source = open_layout({"metis", 1, 1}, partition, served);
+  ASSERT_TRUE(source);
+  std::vector<int32_t> nodes(static_cast<size_t>(kServedToy.nodes));
+  std::iota(nodes.begin(), nodes.end(), 0);
+  Neighbours drawn;
+  const Status asked = source->neighbours({kRelation, 1, kAllNeighbours, nodes}, drawn);
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().cause, Cause::no_resources);
+  const std::string expected =
+      fmt::format("has {} neighbours: a reply of {} bytes, at most {}; give a fan-out instead of -1", *hub,
+                  (*hub + 2) * 4, (*hub + 2) * 4 - 1);
+  EXPECT_NE(asked.error().message.find(expected), std::string::npos) << asked.error().message;
+  if (std::count(degrees.begin(), degrees.end(), *hub) == 1) {
+    EXPECT_NE(asked.error().message.find(fmt::format("node {} has", hub - degrees.begin())),
+              std::string::npos)
+        << asked.error().message;
+  }
+  // The connection is as good as before.
+  EXPECT_TRUE(source->neighbours({kRelation, 1, 5, nodes}, drawn));
 }
 
 TEST(ShardedGraph, NeedsEveryPart) {

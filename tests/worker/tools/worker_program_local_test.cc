@@ -1,8 +1,11 @@
 // gnnflow-worker as a program: subcommands by hand, tasks, exit codes.
+#include <csignal>
+
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include "common/base/child_process.h"
+#include "common/base/text.h"
 #include "common/graph/partition_dir.h"
 #include "tests/support/data_sets.h"
 #include "tests/support/temp_dir.h"
@@ -157,6 +160,74 @@ TEST(WorkerProgram, EndsATaskWithTheCodeOfItsCause) {
       << ended.output;
   ended = worker(dir, {"import", "--task", (dir / "no.json").string()});
   EXPECT_EQ(ended.code, 4) << ended.output;
+}
+
+// Until it has begun to write, then the signal; its exit code.
+int stopped(const TempDir& dir, std::vector<std::string> words, int signal) {
+  words.insert(words.begin(), std::string(GNNFLOW_PROGRAMS_FOLDER) + "/gnnflow-worker");
+  ChildOptions options;
+  options.argv = std::move(words);
+  auto child = ChildProcess::start(options);
+  EXPECT_TRUE(child) << child.error().message;
+  const Deadline deadline = Deadline::after(Milliseconds(20'000));
+  while (fs::is_empty(dir.path()) && !deadline.passed()) child->wait(Deadline::after(Milliseconds(1)));
+  child->signal(signal);
+  const auto state = child->wait(Deadline::after(Milliseconds(60'000)));
+  EXPECT_TRUE(state);
+  return state && state->signal == 0 ? state->code : -1;
+}
+
+TEST(WorkerProgram, StoppedBySignalsEndsWithTheirCodeAndLeavesNothing) {
+  TempDir dir, source;
+  for (const auto& [signal, code] : {std::pair(SIGINT, 130), {SIGTERM, 143}, {SIGHUP, 129}}) {
+    EXPECT_EQ(stopped(dir, {"generate", (dir / "g").string(), "--preset", "products-small"}, signal), code);
+    EXPECT_TRUE(fs::is_empty(dir.path())) << fs::directory_iterator(dir.path())->path();
+  }
+  ASSERT_EQ(worker(source, {"generate", (source / "g").string(), "--nodes", "60000"}).code, 0);
+  EXPECT_EQ(stopped(dir, {"partition", (source / "g").string(), (dir / "p").string()}, SIGINT), 130);
+  EXPECT_TRUE(fs::is_empty(dir.path())) << fs::directory_iterator(dir.path())->path();
+}
+
+TEST(WorkerProgram, AHangUpThatIsIgnoredEndsNothing) {
+  TempDir dir;
+  ::signal(SIGHUP, SIG_IGN);
+  EXPECT_EQ(stopped(dir, {"generate", (dir / "g").string(), "--preset", "products-small"}, SIGHUP), 0);
+  ::signal(SIGHUP, SIG_DFL);
+  EXPECT_TRUE(GraphDir::open(dir / "g"));
+}
+
+TEST(WorkerProgram, AFolderWithASlashBehindItIsTheSameFolder) {
+  TempDir dir;
+  ASSERT_EQ(worker(dir, {"generate", (dir / "g").string() + "/"}).code, 0);
+  EXPECT_TRUE(GraphDir::open(dir / "g"));
+}
+
+TEST(WorkerProgram, HelpListsWhatPeopleUseAndSaysWhatOptionsMean) {
+  TempDir dir;
+  const Ended help = worker(dir, {"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const char* shown : {"generate", "import", "partition", "info", "verify", "list", "sample"}) {
+    EXPECT_NE(help.output.find(std::string("  ") + shown), std::string::npos) << shown;
+  }
+  for (const char* hidden : {"daemon", "job", "relay", "serve"}) {
+    EXPECT_EQ(help.output.find(std::string("  ") + hidden), std::string::npos) << help.output;
+    EXPECT_EQ(worker(dir, {hidden, "--help"}).code, 0);
+  }
+  const std::string options = worker(dir, {"generate", "--help"}).output;
+  EXPECT_NE(options.find("Share of partners that are drawn from a node's own class"), std::string::npos)
+      << options;
+  for (const std::string& line : split(options, '\n')) {
+    if (!line.starts_with("  --")) continue;
+    EXPECT_GT(line.size(), 36u) << line;  // the text stands in column 31
+  }
+}
+
+TEST(WorkerProgram, ASeedThatIsGivenTwiceIsWrongUse) {
+  TempDir dir;
+  ASSERT_EQ(worker(dir, {"generate", (dir / "g").string()}).code, 0);
+  const Ended ended = worker(dir, {"sample", (dir / "g").string(), "--seeds", "4,7,4", "--fanout", "3"});
+  EXPECT_EQ(ended.code, 2);
+  EXPECT_EQ(ended.output, "gnnflow-worker: seed 4 is given twice: a batch has each node once\n");
 }
 
 TEST(WorkerProgram, LeavesNothingThatLooksFinishedWhenKilled) {

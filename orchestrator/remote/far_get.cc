@@ -1,0 +1,198 @@
+// Files from the other end: it sends them all, what comes is gathered in parts and checked here.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "common/base/incoming.h"
+#include "orchestrator/remote/far_talk.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr size_t kMostFiles = 128;
+
+// A file that is not here yet.
+struct Wanted {
+  const HostFile* file;
+  IncomingFile part;
+};
+
+class Get {
+ public:
+  Get(FarTalk& talk, const FarSource& source, const TransferProgress& progress, const StopSignal& stop)
+      : talk_(talk), source_(source), progress_(progress), stop_(stop) {}
+  Status run();
+
+ private:
+  Status look();
+  Result<std::optional<IncomingFile>> begin(const HostFile& file, const fs::path& target);
+  Status fetch(std::vector<Wanted> list);
+  Status receive(std::vector<Wanted>& list);
+  Status take(std::vector<Wanted>& list, Message message);
+  Status finish(std::vector<Wanted> list);
+  Status sync_folders() const;
+  void tell() const;
+
+  FarTalk& talk_;
+  const FarSource& source_;
+  const TransferProgress& progress_;
+  const StopSignal& stop_;
+  fs::path root_, to_, incoming_;  // here
+  std::set<fs::path> folders_;
+  std::vector<Wanted> open_;
+  int64_t done_ = 0, arriving_ = 0;  // bytes of files that are here; of parts
+  mutable int64_t most_ = 0;
+};
+
+void Get::tell() const {
+  most_ = std::max(most_, done_ + arriving_);
+  if (progress_) progress_(most_);
+}
+
+// Another controller may fetch the same files: its parts are its own until it ends.
+Result<std::optional<IncomingFile>> Get::begin(const HostFile& file, const fs::path& target) {
+  const IncomingFile::Place place{target, incoming_ / (file.digest + ".part"), file.bytes, file.digest};
+  return IncomingFile::begin_when_free(place, Deadline::after(talk_.settings().patience), [this]() -> Status {
+    if (stop_.raised()) return Error{stop_.cause(), "stopped while fetching"};
+    return {};
+  });
+}
+
+Status Get::look() {
+  to_ = fs::absolute(source_.to).lexically_normal();
+  if (!to_.has_filename()) to_ = to_.parent_path();  // of "x/" the last part would be empty
+  root_ = to_.parent_path();
+  incoming_ = root_ / "incoming";
+  TRY(create_folders(incoming_));
+  std::set<std::string> digests;
+  for (const HostFile& file : source_.files) {
+    if (!is_inside(file.path))
+      return Error{Cause::bad_data, fmt::format("'{}' is not a plain relative path", file.path)};
+    if (!is_digest(file.digest))
+      return Error{Cause::bad_data, fmt::format("{}: '{}' is not a digest", file.path, file.digest)};
+    TRY(fs::path target, path_below(root_, to_.filename() / file.path));
+    for (fs::path at = target.parent_path(); at.native().size() >= root_.native().size();
+         at = at.parent_path()) {
+      folders_.insert(at);
+      if (at == root_) break;
+    }
+  }
+  return {};
+}
+
+Status Get::take(std::vector<Wanted>& list, Message message) {
+  TRY(FileChunk chunk, read_chunk(std::move(message)));
+  if (chunk.file >= static_cast<int64_t>(list.size()))
+    return Error{Cause::bad_data, "gnnflow-receive sends an unknown file"};
+  IncomingFile& part = list[static_cast<size_t>(chunk.file)].part;
+  if (chunk.offset != part.size())
+    return Error{Cause::bad_data, "gnnflow-receive sends another piece than the next"};
+  TRY(part.write(std::as_bytes(std::span(chunk.bytes))));
+  arriving_ += static_cast<int64_t>(chunk.bytes.size());
+  tell();
+  return {};
+}
+
+Status Get::receive(std::vector<Wanted>& list) {
+  Message request;
+  request.head["type"] = "get";
+  request.head["root"] = source_.from.root.string();
+  request.head["from"] = source_.from.at.string();
+  Json::Array rows;
+  for (const Wanted& wanted : list) {
+    Json row = json_of(*wanted.file);
+    row["offset"] = wanted.part.size();
+    rows.push_back(std::move(row));
+  }
+  request.head["files"] = std::move(rows);
+  TRY(talk_.send(request, &stop_));
+  while (true) {
+    TRY(Message message, talk_.next(&stop_));
+    if (message.type() != "chunk") return talk_.refusal(message);
+    // What is still on its way can only be got rid of with the whole line.
+    if (Status taken = take(list, std::move(message)); !taken) return talk_.broke(std::move(taken).error());
+  }
+}
+
+Status Get::finish(std::vector<Wanted> list) {
+  for (Wanted& wanted : list) {
+    if (stop_.raised()) return Error{stop_.cause(), "stopped while fetching"};
+    arriving_ -= wanted.part.size();
+    std::string digest;
+    if (wanted.part.whole()) {
+      TRY(digest, wanted.part.digest());
+    }
+    if (digest == wanted.file->digest) {
+      TRY(wanted.part.publish());
+      done_ += wanted.file->bytes;
+      continue;
+    }
+    TRY(wanted.part.clear());
+    open_.push_back(std::move(wanted));
+  }
+  return {};
+}
+
+// What came damaged is asked for once more, from its start.
+Status Get::fetch(std::vector<Wanted> list) {
+  for (const Wanted& wanted : list) arriving_ += wanted.part.size();
+  tell();
+  TRY(receive(list));
+  TRY(finish(std::move(list)));
+  if (open_.empty()) return {};
+  std::vector<Wanted> again = std::move(open_);
+  open_.clear();
+  TRY(receive(again));
+  TRY(finish(std::move(again)));
+  if (open_.empty()) return {};
+  return Error{Cause::bad_data,
+               fmt::format("{}: arrived damaged twice", open_[0].part.place().target.string())};
+}
+
+Status Get::sync_folders() const {
+  for (const fs::path& folder : folders_) {
+    Status synced = sync_folder(folder);
+    if (!synced && synced.error().cause != Cause::not_found) return synced;
+  }
+  return {};
+}
+
+Status Get::run() {
+  TRY(look());
+  std::vector<const HostFile*> left;
+  for (const HostFile& file : source_.files) left.push_back(&file);
+  while (!left.empty()) {
+    std::set<std::string> digests;
+    std::vector<Wanted> list;
+    std::vector<const HostFile*> later;
+    for (const HostFile* file : left) {
+      if (list.size() >= kMostFiles || !digests.insert(file->digest).second) {
+        later.push_back(file);
+        continue;
+      }
+      TRY(std::optional<IncomingFile> part, begin(*file, to_ / file->path));
+      if (part) {
+        list.push_back({file, std::move(*part)});
+      } else {
+        done_ += file->bytes;
+      }
+    }
+    if (!list.empty()) TRY(fetch(std::move(list)));
+    left = std::move(later);
+  }
+  tell();
+  TRY(sync_folders());
+  ::rmdir(incoming_.c_str());  // when nothing else is in it
+  return {};
+}
+
+}  // namespace
+
+Status get_files(FarTalk& talk, const FarSource& source, const TransferProgress& progress,
+                 const StopSignal& stop) {
+  return Get(talk, source, progress, stop).run();
+}
+
+}  // namespace gnnflow

@@ -1,0 +1,332 @@
+// Sessions and programs of a far host: opened at the first use, again when they broke.
+#include "orchestrator/remote/ssh_host.h"
+
+#include <algorithm>
+#include <list>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "common/base/text.h"
+#include "orchestrator/remote/bootstrap.h"
+
+namespace gnnflow {
+namespace {
+
+constexpr Milliseconds kOpenLimit{45'000};  // a session with gnnflow-receive on it
+constexpr Milliseconds kPollPause{50};
+constexpr Milliseconds kRelayKept{10'000};  // it ends by itself after 30 s of silence
+constexpr int64_t kMostLog = 64 << 20;
+constexpr size_t kLogLines = 5;
+constexpr int kNotFound = 127;  // says the shell
+
+std::string last_lines(std::string_view text) {
+  std::vector<std::string> lines = split(trimmed(text), '\n');
+  if (lines.size() > kLogLines) lines.erase(lines.begin(), lines.end() - kLogLines);
+  return join(lines, "; ");
+}
+
+std::string rate(int64_t bytes, Milliseconds took) {
+  return fmt::format("{} in {:.1f} s", format_bytes(static_cast<double>(bytes)),
+                     static_cast<double>(took.count()) / 1000);
+}
+
+}  // namespace
+
+Result<Bundle> OwnPrograms::bundle() {
+  std::lock_guard lock(mutex_);
+  if (bundle_) return *bundle_;
+  std::vector<fs::path> programs = {folder_ / "gnnflow-worker"};
+  std::error_code error;
+  if (fs::exists(folder_ / "gnnflow-trainer", error)) programs.push_back(folder_ / "gnnflow-trainer");
+  TRY(Bundle made, make_bundle(programs));
+  bundle_ = std::move(made);
+  return *bundle_;
+}
+
+struct SshHost::State {
+  explicit State(SshHostOptions told) : options(std::move(told)) {
+    if (!options.own) options.own = std::make_shared<OwnPrograms>(options.programs);
+    settings.gate = options.gate;
+  }
+
+  // A daemon's connection: the session lives as long as somebody uses it.
+  struct Relay {
+    std::unique_ptr<SshSession> session;
+    FarEnd end;
+  };
+  struct ReadyRelay {
+    MessageLink link;
+    Monotonic since;
+  };
+
+  SshHostOptions options;
+  SshSettings settings;
+  StopSignal never;
+  std::list<Relay> relays;
+  std::optional<ReadyRelay> ready;  // opened to see whether the daemon answers; of the last relay
+  std::unique_ptr<SshSession> session;
+  std::optional<FarFiles> files;  // ends before its session
+  std::optional<FarEnd> files_end;
+  std::optional<FarPlace> place;
+  std::optional<PreparedBundle> bundle;
+  int64_t bytes_sent = 0;
+  mutable std::mutex mutex;
+  fs::path workspace;       // guarded by mutex: absolute once it is known
+  std::string address;      // guarded by mutex
+  std::string preparation;  // guarded by mutex
+
+  fs::path root() const;
+  FarFolder at(const fs::path& path = {}) const { return {root(), path}; }
+  const StopSignal& stop() const { return options.stop ? *options.stop : never; }
+  void tell(std::string text) {
+    std::lock_guard lock(mutex);
+    preparation = std::move(text);
+  }
+
+  Result<bool> open_files(Deadline deadline);  // true: they were not open
+  Status open_receiver(Deadline deadline);
+  template <typename T>
+  Result<T> with_files(Deadline deadline, const std::function<Result<T>(FarFiles&)>& work);
+  Status move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
+              const TransferProgress& progress, const StopSignal& stop);
+  Status prepare(Deadline& deadline);
+  Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);
+  Result<MessageLink> open_relay(Deadline deadline);
+  Error with_log(Error error, Deadline deadline);
+  std::string command(const std::vector<std::string>& words) const;
+};
+
+fs::path SshHost::State::root() const {
+  std::lock_guard lock(mutex);
+  if (!workspace.empty()) return workspace / options.store_id / options.target.name;
+  const std::string& told = options.workspace;
+  const bool has_place = told.starts_with('/') || told == "~" || told.starts_with("~/");
+  return fs::path(has_place ? told : "~/" + told) / options.store_id / options.target.name;
+}
+
+std::string SshHost::State::command(const std::vector<std::string>& words) const { return join(words, " "); }
+
+Status SshHost::State::open_receiver(Deadline deadline) {
+  if (!place) {
+    TRY(place, bring_receiver(*session, options.workspace, options.own->receive(), deadline));
+    bytes_sent += place->bytes_sent;
+    std::lock_guard lock(mutex);
+    workspace = place->workspace;
+  }
+  Result<FarLink> link = start_messages(*session, place->receive, deadline);
+  if (!link) {
+    // It may have been taken away since it was brought: looked at again by the next call.
+    place.reset();
+    return std::move(link).error();
+  }
+  files_end = link->end;
+  TRY(files, FarFiles::open(std::move(link->link), deadline).within(session->place()));
+  return {};
+}
+
+Result<bool> SshHost::State::open_files(Deadline deadline) {
+  if (files && !files->broken() && session->alive()) return false;
+  files.reset();
+  if (!session || !session->alive()) {
+    session.reset();
+    TRY(session, SshSession::open(options.target, deadline, settings));
+    std::lock_guard lock(mutex);
+    address = session->address();
+  }
+  TRY(open_receiver(deadline));
+  return true;
+}
+
+template <typename T>
+Result<T> SshHost::State::with_files(Deadline deadline, const std::function<Result<T>(FarFiles&)>& work) {
+  for (bool again = false;; again = true) {
+    TRY(bool fresh, open_files(deadline));
+    Result<T> result = work(*files);
+    if (result || !files->broken()) return std::move(result).within(session->place());
+    Error error = std::move(result).error();
+    files.reset();
+    const bool was_idle = !fresh && !again && error.cause == Cause::unreachable;
+    if (was_idle) continue;
+    if (const std::string words = files_end->last_words(); !words.empty()) error.message += ": " + words;
+    return std::move(error).within(session->place());
+  }
+}
+
+// Goes on where it broke, as long as each connection brings it further.
+Status SshHost::State::move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
+                            const TransferProgress& progress, const StopSignal& stop_moving) {
+  int64_t most = -1;
+  while (true) {
+    const int64_t before = most;
+    const TransferProgress told = [&](int64_t done) {
+      most = std::max(most, done);
+      if (progress) progress(done);
+    };
+    Status moved = with_files<void>(Deadline::after(kOpenLimit), [&](FarFiles& far) { return work(far, told); });
+    const bool broke = !moved && moved.error().cause == Cause::unreachable && !files;
+    if (!broke || most <= before || stop_moving.raised()) return moved;
+  }
+}
+
+// Its time does not count: bytes move, and each of them has a deadline of its own.
+Status SshHost::State::prepare(Deadline& deadline) {
+  if (bundle) return {};
+  const Milliseconds left = deadline.left();
+  TRY(Bundle made, options.own->bundle());
+  const auto began = system_clock().now();
+  const double whole = static_cast<double>(made.bytes());
+  const auto progress = [&](int64_t done) {
+    tell(fmt::format("sending programs: {} of at most {}", format_bytes(static_cast<double>(done)),
+                     format_bytes(whole)));
+  };
+  const auto work = [&](FarFiles& far, const TransferProgress& told) -> Status {
+    TRY(check_fits(made, far.greeting()));
+    TRY(bundle, prepare_bundle(far, made, place->workspace, told, stop()));
+    return {};
+  };
+  TRY(move(work, progress, stop()));
+  const auto took = std::chrono::duration_cast<Milliseconds>(system_clock().now() - began);
+  bytes_sent += bundle->bytes_sent;
+  tell(bytes_sent == 0 ? std::string("programs were there, nothing sent")
+                       : fmt::format("programs sent: {}", rate(bytes_sent, took)));
+  deadline = Deadline::after(left);
+  return {};
+}
+
+Error SshHost::State::with_log(Error error, Deadline deadline) {
+  Result<std::string> log = with_files<std::string>(
+      deadline, [&](FarFiles& far) { return far.read(at(), "daemon.log", kMostLog); });
+  if (log && !trimmed(*log).empty())
+    error.message += fmt::format("; {} says: {}", (root() / "daemon.log").string(), last_lines(*log));
+  return error;
+}
+
+// False: another was first.
+Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+  std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
+  words.insert(words.end(),
+               {"daemon", "--root", root().string(), "--store", options.store_id, "--host", options.target.name,
+                "--lease", std::to_string(lease.count()), "--grace", std::to_string(grace.count()), "--background"});
+  TRY(FarRun run, session->run(command(words), "", deadline));
+  if (run.status == 0) return true;
+  Result<bool> alive =
+      with_files<bool>(deadline, [&](FarFiles& far) { return far.held(at(), "lock"); });
+  if (alive && *alive) return false;
+  if (run.status == kNotFound) bundle.reset();  // taken away since: brought again by the next call
+  std::string said = last_lines(run.errors);
+  if (said.empty()) said = run.status < 0 ? "it was killed" : fmt::format("exit code {}", run.status);
+  const bool full = run.status == exit_code(Cause::no_resources);
+  return with_log({full ? Cause::no_resources : Cause::unreachable,
+                   fmt::format("{}: its daemon did not start: {}", session->place(), said)},
+                  deadline);
+}
+
+Result<MessageLink> SshHost::State::open_relay(Deadline deadline) {
+  std::erase_if(relays, [](const Relay& relay) { return relay.end.status(Deadline::after({})).has_value(); });
+  TRY(auto opened, SshSession::open(options.target, deadline, settings));
+  std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
+  words.insert(words.end(), {"relay", "--root", root().string()});
+  TRY(FarLink link, start_messages(*opened, command(words), deadline));
+  relays.push_back({std::move(opened), link.end});
+  return std::move(link.link);
+}
+
+SshHost::SshHost(SshHostOptions options) : state_(std::make_unique<State>(std::move(options))) {}
+SshHost::~SshHost() = default;
+
+const std::string& SshHost::name() const { return state_->options.target.name; }
+fs::path SshHost::root() const { return state_->root(); }
+
+std::string SshHost::address() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->address;
+}
+
+std::string SshHost::preparation() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->preparation;
+}
+
+Status SshHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+  State& at = *state_;
+  at.ready.reset();
+  TRY(at.open_files(deadline));
+  TRY(at.prepare(deadline));
+  bool spawned = false;
+  while (true) {
+    TRY(bool alive, daemon_alive());
+    if (!alive && spawned) {
+      return at.with_log({Cause::unreachable,
+                          fmt::format("{}: its daemon ended as soon as it had started", at.session->place())},
+                         deadline);
+    }
+    if (!alive) {
+      TRY(spawned, at.spawn(lease, grace, deadline));
+    }
+    Result<MessageLink> link = at.open_relay(deadline);
+    if (link) {
+      at.ready.emplace(std::move(*link), system_clock().now());
+      return {};
+    }
+    if (deadline.passed()) {
+      return at.with_log({Cause::unreachable, "its daemon does not answer: " + link.error().message},
+                         Deadline::after(kOpenLimit));
+    }
+    std::this_thread::sleep_for(std::min(kPollPause, deadline.left()));
+  }
+}
+
+Result<bool> SshHost::daemon_alive() {
+  return state_->with_files<bool>(Deadline::after(kOpenLimit),
+                                  [&](FarFiles& far) { return far.held(state_->at(), "lock"); });
+}
+
+Result<MessageLink> SshHost::connect(Deadline deadline) {
+  State& at = *state_;
+  std::optional<State::ReadyRelay> ready = std::exchange(at.ready, std::nullopt);
+  const bool fresh = ready && system_clock().now() - ready->since < kRelayKept;
+  if (fresh && !at.relays.back().end.status(Deadline::after({}))) return std::move(ready->link);
+  ready.reset();
+  TRY(at.open_files(deadline));
+  TRY(at.prepare(deadline));
+  return at.open_relay(deadline);
+}
+
+Status SshHost::put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+                    const TransferProgress& progress, const StopSignal& stop) {
+  return state_->move(
+      [&](FarFiles& far, const TransferProgress& told) {
+        return far.put(from, files, state_->at(to), told, stop);
+      },
+      progress, stop);
+}
+
+Status SshHost::get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
+                    const TransferProgress& progress, const StopSignal& stop) {
+  return state_->move(
+      [&](FarFiles& far, const TransferProgress& told) {
+        return far.get(state_->at(from), files, to, told, stop);
+      },
+      progress, stop);
+}
+
+Result<std::vector<bool>> SshHost::check(const std::vector<HostFile>& files, const fs::path& at,
+                                         bool digests) {
+  return state_->with_files<std::vector<bool>>(Deadline::after(kOpenLimit), [&](FarFiles& far) {
+    return far.check(state_->at(at), files, digests, state_->never);
+  });
+}
+
+Result<std::string> SshHost::read(const fs::path& path, int64_t limit) {
+  return state_->with_files<std::string>(
+      Deadline::after(kOpenLimit), [&](FarFiles& far) { return far.read(state_->at(), path, limit); });
+}
+
+Result<std::string> SshHost::read_from(const fs::path& path, int64_t offset, int64_t limit) {
+  return state_->with_files<std::string>(Deadline::after(kOpenLimit), [&](FarFiles& far) {
+    return far.read_from(state_->at(), path, offset, limit);
+  });
+}
+
+}  // namespace gnnflow

@@ -1,0 +1,117 @@
+// Calls to hosts that are out of reach for a while.
+#include "orchestrator/engine/host_pool.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_host.h"
+#include "tests/support/temp_dir.h"
+
+namespace gnnflow {
+namespace {
+
+class HostPoolTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::vector<std::unique_ptr<Host>> hosts;
+    hosts.push_back(std::make_unique<FakeHost>("far", folder.path()));
+    host = static_cast<FakeHost*>(hosts.front().get());
+    DaemonGreeting greeting{1, std::string(32, 'a'), Milliseconds(10'000), Milliseconds(1'000)};
+    pool = std::make_unique<HostPool>(std::move(hosts), greeting, happenings, clock);
+    pool->listen({}, {}, {});
+  }
+  void TearDown() override { pool->goodbye({}, Milliseconds(5'000)); }
+
+  // Turns the loop until `done`, each time for 100 ms of the clock.
+  void turn_until(const std::function<bool()>& done) {
+    for (int turns = 0; !done() && turns < 2'000; ++turns) {
+      for (auto& happening : happenings.take(Milliseconds(10))) happening();
+      pool->tick();
+      clock.advance(Milliseconds(100));
+    }
+    ASSERT_TRUE(done());
+  }
+  void reach() {
+    bool reached = false;
+    pool->reach("far", [&](const Status& status) { reached = bool(status); });
+    turn_until([&] { return reached; });
+  }
+  // A call that finds no way to the host so many times.
+  std::optional<Status> work(int failures) {
+    pool->work<Status>(
+        "far",
+        [this, failures](Host&) -> Status {
+          if (++calls <= failures) return Error{Cause::unreachable, "no route to it"};
+          return {};
+        },
+        [this](Status status) { outcome = std::move(status); });
+    turn_until([&] { return outcome.has_value(); });
+    return outcome;
+  }
+  TempDir folder;
+  FakeClock clock;
+  Happenings happenings;
+  FakeHost* host = nullptr;
+  std::unique_ptr<HostPool> pool;
+  std::atomic<int> calls = 0;
+  std::optional<Status> outcome;
+};
+
+TEST_F(HostPoolTest, CallsAHostAgainThatWasReachedBefore) {
+  reach();
+  const auto began = clock.now();
+  EXPECT_TRUE(*work(3));
+  EXPECT_EQ(calls, 4);
+  EXPECT_GE(clock.now() - began, Milliseconds(100 + 200 + 400));
+}
+
+// Its files may be reached before any daemon is wanted there.
+TEST_F(HostPoolTest, CallsAHostAgainThatHasAnsweredACallBefore) {
+  ASSERT_TRUE(*work(0));
+  outcome.reset();
+  EXPECT_TRUE(*work(3));
+}
+
+TEST_F(HostPoolTest, TellsAtOnceThatAHostWasNeverReached) {
+  ASSERT_FALSE(*work(3));
+  EXPECT_EQ(outcome->error().message, "no route to it");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(HostPoolTest, GivesUpWhenWhatRanThereIsLost) {
+  reach();
+  host->refuse_daemons(Error{Cause::unreachable, "no route to it"});
+  host->cut();
+  const auto began = clock.now();
+  ASSERT_FALSE(*work(1'000'000));
+  EXPECT_GE(clock.now() - began, pool->lost_after());
+}
+
+TEST_F(HostPoolTest, GivesUpWhenTheRunEnds) {
+  reach();
+  pool->work<Status>(
+      "far",
+      [this](Host&) -> Status {
+        return ++calls, Error{Cause::unreachable, "no route to it"};
+      },
+      [this](Status status) { outcome = std::move(status); });
+  turn_until([&] { return calls >= 2; });
+  pool->give_up();
+  turn_until([&] { return outcome.has_value(); });
+  EXPECT_FALSE(*outcome);
+}
+
+TEST_F(HostPoolTest, DoesNotCallAgainWhatFailedForAnotherReason) {
+  reach();
+  pool->work<Status>(
+      "far",
+      [this](Host&) -> Status {
+        return ++calls, Error{Cause::no_resources, "the disk is full"};
+      },
+      [this](Status status) { outcome = std::move(status); });
+  turn_until([&] { return outcome.has_value(); });
+  EXPECT_EQ(calls, 1);
+}
+
+}  // namespace
+}  // namespace gnnflow

@@ -1,0 +1,100 @@
+"""Workflows on hosts that are reached over ssh, and what their tests ask of a run."""
+
+import contextlib
+import functools
+import hashlib
+import time
+
+import e2e
+import flows
+import ssh_hosts
+
+EPOCHS = 40
+LONG = 100000  # more than any test waits for
+
+
+@functools.cache
+def pair():
+    """Two hosts, set up when a script first asks for them."""
+    return ssh_hosts.Hosts("node1", "node2")
+
+
+def tiny(hosts, **options):
+    """The whole line on the tiny graph, a part on each host. One thread a rank: the same weights on any machine."""
+    text = flows.tiny(**{"epochs": EPOCHS, **options}).replace(flows.TWO_HOSTS, hosts.yaml())
+    return text.replace("      epochs: ${params.epochs}\n", "      epochs: ${params.epochs}\n      threads: 1\n")
+
+
+def commands(hosts, *lists, defaults="", name="commands"):
+    """A workflow of exec steps on the first of the entries, one for each list of words."""
+    steps = "".join(f"  - name: step{n}\n    exec: {{ command: {words}, host: node1 }}\n" for n, words in enumerate(lists, 1))
+    return f"gnnflow: 1\nname: {name}\n{hosts if isinstance(hosts, str) else hosts.yaml()}\n{defaults}\nsteps:\n{steps}"
+
+
+def trusted(place, text):
+    """The workflow written, and the keys of its hosts recorded."""
+    place.write(text)
+    place.run("hosts", "trust", place.workflow, "--yes")
+    return place
+
+
+def checkpoints(hosts):
+    """The epochs of which the hosts hold a checkpoint in the making of a model."""
+    return [p for host in hosts for root in host.roots() for p in (root / "checkpoints").glob("*/*/*") if p.name.isdigit()]
+
+
+def epoch(place, hosts):
+    """The last one of which the hosts hold a checkpoint of this place's training."""
+    store = place.roots()[0].parent.name
+    return max((int(p.name) for p in checkpoints(hosts) if store in p.parts), default=0)
+
+
+def start_and_wait_for_checkpoint(place, hosts):
+    """A controller in the middle of training."""
+    before = {str(p) for p in checkpoints(hosts)}
+    controller = place.start("run", place.workflow)
+
+    def came():
+        with contextlib.suppress(FileNotFoundError):  # the old ones are removed meanwhile
+            return controller.poll() is not None or len({str(p) for p in checkpoints(hosts)} - before) >= 2
+
+    e2e.wait_until("a checkpoint", came, 120)
+    assert controller.poll() is None, place.log()
+    return controller
+
+
+def weights(place):
+    """Digests of the files of the final weights, from the copy that the controller holds."""
+    folders = sorted(place.state().glob("*/controller/**/model/last"), key=lambda p: p.stat().st_mtime)
+    assert folders, "the controller has no trained weights"
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folders[-1].glob("*.safetensors"))}
+    assert found, f"no weights in {folders[-1]}"
+    return found
+
+
+def attempts(place, step):
+    """The states of a step's attempts, in their order."""
+    return [state for state, in place.query("select state from attempt where step = ? order by id", step)]
+
+
+def check_nothing_left(place, hosts):
+    hosts.check_nothing_left()
+    end = time.monotonic() + 5
+    while place.left_behind() and time.monotonic() < end:
+        time.sleep(0.05)
+    place.check_nothing_left()
+    place.check_invariants()
+
+
+def end_with(controller, place, codes, within=60):
+    """The controller's end, with one of the exit codes."""
+    code = controller.wait(within)
+    assert code in (codes if isinstance(codes, tuple) else (codes,)), f"exit {code}, expected {codes}\n{place.log()}"
+
+
+def check_does_nothing_more(place, hosts):
+    """A further run says that there is nothing to do, and connects to no host."""
+    before = [host.connections() for host in hosts]
+    again = place.run("run", place.workflow)
+    assert "nothing to do" in again.output, again.output
+    assert [host.connections() for host in hosts] == before, "a run with nothing to do asked a host"
