@@ -80,10 +80,10 @@ fs::path own_program();                          // the path of this executable
 fs::path program_beside(std::string_view name);  // e.g. gnnflow-worker, in the folder of this executable
 // The words that start a program of ours: its path, and before it, out of a bundle, the bundle's loader.
 std::vector<std::string> program_command(const fs::path& program);
-// <bundle>/lib/ld-linux… --library-path <bundle>/lib <bundle>/bin/<program>; GNNFLOW_BUNDLE=<bundle> belongs into its
-// environment.
+// <bundle>/lib/ld-linux… --library-path <bundle>/lib <bundle>/bin/<program>; GNNFLOW_BUNDLE=<bundle> belongs
+// into its environment.
 std::vector<std::string> bundled_command(const fs::path& bundle, std::string_view program);
 extern const std::string_view kLoaderName;  // of this kind of machine
-int usable_cores();                              // by affinity
+int usable_cores();                         // by affinity
 
 }  // namespace gnnflow

@@ -54,7 +54,8 @@ std::string digest_of(std::string_view text) { return digest_of(std::as_bytes(st
 
 Result<std::string> digest_of_file(const fs::path& path, const StopSignal* stop) {
   Digester digester;
-  TRY(read_in_pieces(path, [&](std::span<const std::byte> bytes) { digester.add(bytes); }, stop));
+  TRY(read_in_pieces(
+      path, [&](std::span<const std::byte> bytes) { digester.add(bytes); }, stop));
   return digester.text();
 }
 

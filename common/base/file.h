@@ -119,7 +119,8 @@ class FileLock {
   FileDescriptor file_;
 };
 
-// Does a path stay below the folder that it is relative to? Only plain relative paths without "..", empty or "." parts do.
+// Does a path stay below the folder that it is relative to? Only plain relative paths without "..", empty or
+// "." parts do.
 bool is_inside(const fs::path& relative);
 
 }  // namespace gnnflow

@@ -117,7 +117,8 @@ IncomingFile& IncomingFile::operator=(IncomingFile&& other) noexcept {
 }
 
 IncomingFile::~IncomingFile() {
-  if (state_ && !state_->published && state_->size == 0) ::unlink(state_->place.part.c_str());
+  if (!state_ || state_->published || state_->size > 0) return;
+  if (is_same_file(state_->lock.descriptor(), state_->place.part)) ::unlink(state_->place.part.c_str());
 }
 
 Result<std::optional<IncomingFile>> IncomingFile::begin(const Place& place) {
@@ -195,6 +196,10 @@ Status IncomingFile::publish() {
   const auto work = [&]() -> Status {
     TRY(sync_descriptor(state.lock.descriptor(), state.place.part));
     TRY(create_folders(state.place.target.parent_path()));
+    // Who cleans up may have taken it away, and another process begun one of the same name, which is not
+    // whole.
+    if (!is_same_file(state.lock.descriptor(), state.place.part))
+      return Error{Cause::temporary, state.place.part.string() + ": was taken away while it was written"};
     return rename_path(state.place.part, state.place.target);
   };
   if (Status done = work(); !done) return with_free_space(std::move(done).error(), state.place.part);

@@ -128,6 +128,9 @@ Result<OutgoingFile> OutgoingFile::open(Source source, int64_t offset) {
   if (offset < 0 || offset > source.bytes)
     return Error{Cause::bad_data,
                  fmt::format("{}: offset {} is not inside it", source.path.string(), offset)};
+  // (Of an empty one no byte is read after which its digest could be looked at.)
+  if (source.bytes == 0 && source.digest != digest_of(""))
+    return changed_file(source.path, fmt::format("it is empty, its digest was {}", source.digest));
   (void)::posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   return OutgoingFile(std::move(source), std::move(file), offset);
 }

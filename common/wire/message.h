@@ -53,8 +53,9 @@ class MessageLink {
   MessageLink& operator=(MessageLink&&) noexcept;
   ~MessageLink();
 
-  // `unreachable` when the peer is gone or does not read until the deadline, the stop signal's cause when that is raised
-  // while it waits; half a message sent breaks the link. `bad_data` when the message is over the limits.
+  // `unreachable` when the peer is gone or does not read until the deadline, the stop signal's cause when
+  // that is raised while it waits; half a message sent breaks the link. `bad_data` when the message is over
+  // the limits.
   Status send(const Message& message, Deadline deadline, const StopSignal* stop = nullptr);
   // Nothing when the deadline passed; `unreachable` at end of file; the stop signal's cause when it is
   // raised.

@@ -153,10 +153,12 @@ Status forget(HostTidy& at) {
   // Elsewhere what could say whether it has ended is gone with the rest.
   const Json& greeting = at.link->greeting();
   const ProcessIdentity daemon{static_cast<int>(greeting.integer_or("pid", 0)),
-                               greeting.integer_or("start_time", 0), std::string(greeting.text_or("boot", ""))};
+                               greeting.integer_or("start_time", 0),
+                               std::string(greeting.text_or("boot", ""))};
   at.link.reset();
   const Deadline deadline = Deadline::after(kEnd);
-  while (at.host->address().empty() && daemon.alive() && !deadline.passed()) std::this_thread::sleep_for(kLook);
+  while (at.host->address().empty() && daemon.alive() && !deadline.passed())
+    std::this_thread::sleep_for(kLook);
   return {};
 }
 

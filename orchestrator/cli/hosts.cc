@@ -1,35 +1,20 @@
 // Which class stands for which entry.
 #include "orchestrator/cli/hosts.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include "common/base/child_process.h"
+#include "common/base/home.h"
 #include "orchestrator/remote/local_host.h"
 #include "orchestrator/remote/ssh_host.h"
 
 namespace gnnflow {
 namespace {
 
-Result<fs::path> home() {
-  const char* named = std::getenv("HOME");
-  if (named && *named) return fs::path(named);
-  const passwd* entry = ::getpwuid(::getuid());
-  if (entry && entry->pw_dir) return fs::path(entry->pw_dir);
-  return Error{Cause::failed, "no home folder: set HOME, or give each host a `workspace:`"};
-}
-
 // "~/x" below the home folder; all else relative to the workflow file.
 Result<fs::path> workspace_of(const HostEntry& host, const Workflow& workflow) {
   std::string text = host.workspace.empty() ? std::string(kDefaultWorkspace) : host.workspace;
-  if (text == "~" || text.starts_with("~/")) {
-    TRY(fs::path base, home());
-    return text == "~" ? base : base / text.substr(2);
-  }
-  fs::path path = text;
+  TRY(fs::path path, expand_home(text));
   return path.is_absolute() ? path : workflow.file.parent_path() / path;
 }
 
@@ -42,7 +27,8 @@ SshTarget ssh_target(const HostEntry& host, const Workflow& workflow, const fs::
   target.user = host.user;
   target.port = host.port;
   target.identity = host.identity;
-  const bool beside = !host.identity.empty() && !host.identity.starts_with("~") && target.identity.is_relative();
+  const bool beside =
+      !host.identity.empty() && !host.identity.starts_with("~") && target.identity.is_relative();
   if (beside) target.identity = workflow.file.parent_path() / target.identity;
   target.known_hosts = state / "known_hosts";
   return target;

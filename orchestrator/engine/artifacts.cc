@@ -193,7 +193,7 @@ void Artifacts::fetch(const std::string& source, const std::string& path, const 
   }
   const fs::path local = pool_.root(controller) / to;
   pool_.work<Status>(
-      source, [this, path, local](Host& host) { return get_piece(host, path, local, halt_); },
+      source, [path, local, halt = &halt_](Host& host) { return get_piece(host, path, local, *halt); },
       [this, piece, controller, to, then](Status status) {
         if (!status) return then(std::move(status).error().within("fetching " + piece.name));
         then(arrived(controller, piece, to.string()));
@@ -206,7 +206,7 @@ void Artifacts::send(const std::string& host, const fs::path& from, const Piece&
     return then(std::move(status).error());
   }
   pool_.work<Status>(
-      host, [this, from, to](Host& at) { return put_piece(at, from, to, halt_); },
+      host, [from, to, halt = &halt_](Host& at) { return put_piece(at, from, to, *halt); },
       [this, host, piece, to, then](Status status) {
         if (!status)
           return then(std::move(status).error().within("sending " + piece.name + " to host " + host));
@@ -229,7 +229,7 @@ void Artifacts::bring_local(const std::string& host, const fs::path& from, const
   if (host == kController) return then(from);
   const fs::path to = fs::path("data") / (digest + ".local");
   pool_.work<Status>(
-      host, [this, from, to](Host& at) { return put_local(at, from, to, halt_); },
+      host, [from, to, halt = &halt_](Host& at) { return put_local(at, from, to, *halt); },
       [this, host, from, to, then](Status status) {
         if (!status)
           return then(std::move(status).error().within("sending " + from.string() + " to host " + host));

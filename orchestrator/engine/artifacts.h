@@ -45,7 +45,8 @@ class Locations {
   Roots roots_;
 };
 
-// Moves pieces between hosts, always over this machine. The engine's thread only; so are the callbacks.
+// Moves pieces between hosts, always over this machine. The engine's thread only; so are the callbacks. `halt`
+// and the pool outlive it: what hosts' threads do may go on when it is gone.
 class Artifacts {
  public:
   using Then = std::function<void(Result<fs::path>)>;  // the absolute path on the host

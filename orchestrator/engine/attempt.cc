@@ -36,7 +36,7 @@ Attempt::Attempt(Workbench& bench, AttemptSetup setup, AttemptOwner& owner)
       owner_(owner),
       joined_(setup.joined),
       published_(setup.tasks.size()),
-      metrics_(Json::Object{}),
+      metrics_(row_.metrics.is_object() ? row_.metrics : Json(Json::Object{})),
       allow_(static_cast<int>(setup.tasks.size())),
       began_(bench.clock.now()) {
   for (size_t i = 0; i < setup.tasks.size(); ++i) {
@@ -160,11 +160,13 @@ void Attempt::end_now(int index, const std::string& why) {
                     });
 }
 
-// Its end may be on its way as an event: the journal has it first.
+// Its end may be on its way as an event: the journal has it first. Nothing of it runs, whatever the answer is.
 void Attempt::gone_now(int index, const std::string& why) {
   bench_.pool.order(tasks_[index].row.host, order_for("ask", tasks_[index].row.token), kOrderLimit,
                     [this, index, why](Result<Message> answer) {
-                      if (tasks_[index].ended || !answer || has_ended(index, answer->head)) return;
+                      // An unknown host is asked when it is back.
+                      if (!answer && answer.error().cause == Cause::unreachable) return;
+                      if (tasks_[index].ended || (answer && has_ended(index, answer->head))) return;
                       task_lost(index, why);
                     });
 }
@@ -215,7 +217,7 @@ void Attempt::ask_answered(int index, Result<Message> answer) {
   if (task.ended) return;
   if (!answer) {
     if (answer.error().cause == Cause::unreachable) return again(index);
-    return task_lost(index, answer.error().message);
+    return end_now(index, "its daemon cannot say what became of it: " + answer.error().message);
   }
   task.answered = true;
   if (has_ended(index, answer->head)) return;

@@ -30,6 +30,7 @@ void Attempt::report(int index, const Json& head, const std::string& body) {
       if (checkpoints_ && phase_ == Phase::running)
         checkpoints_->made(task.row.host, epoch, head.integer_or("bytes", 0));
     });
+    if (checkpoints_) checkpoints_->copy_next();
   } else if (type == "ready") {
     task.public_key = head.text_or("public_key", "");
     if (is_service()) server_ready(index, head);

@@ -14,7 +14,7 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kAskLimit{30'000};
-constexpr Milliseconds kOthersLimit{30'000};  // a host that is gone must not hold up the others
+constexpr Milliseconds kOthersLimit{35'000};  // a host that is gone must not hold up the one that was asked
 constexpr Milliseconds kRemoveLimit{60'000};
 constexpr const char* kIndex = "checkpoint.json";
 
@@ -162,7 +162,6 @@ void Checkpoints::made(const std::string& host, int64_t epoch, int64_t bytes) {
   }
   newest_ = epoch;
   waiting_ = FoundCheckpoint{epoch, host, {}};
-  copy_next();
 }
 
 void Checkpoints::copy_next() {

@@ -30,8 +30,9 @@ class Checkpoints {
 
   fs::path folder(const std::string& host) const;  // absolute there
   void may_be_on(const std::string& host);         // stored before the first is made there
-  // One was made. It is copied in the background; a newer one takes the place of one that waits.
+  // One was made. A newer one takes the place of one that waits to be copied.
   void made(const std::string& host, int64_t epoch, int64_t bytes);
+  void copy_next();  // in the background, what waits; not before what made() has written is committed
   void stop();  // what is being copied stays unfinished
 
   // All that could be had, the best first: the newest, and of these the one that is nearest to `host`.
@@ -53,7 +54,6 @@ class Checkpoints {
   fs::path path() const { return fs::path("checkpoints") / step_ / resume_key_; }
   LocationRow row(const std::string& host, bool verified) const;
   std::vector<LocationRow> rows();
-  void copy_next();
   void copied(int64_t epoch, const Status& status);
   void ask(const SearchPtr& search, const std::string& host);
   void add_results(Search& search);

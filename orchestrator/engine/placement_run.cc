@@ -158,7 +158,7 @@ void PlacementRun::send(size_t index, const fs::path& partition) {
   auto shipment = shipment_for(index, partition);
   if (shipment->parts.empty()) return sent(index, {});
   bench_.pool.work<Status>(
-      task.host, [this, shipment](Host& host) { return ship(host, *shipment); },
+      task.host, [shipment, halt = &halt_](Host& host) { return ship(host, *shipment, *halt); },
       [this, index, shipment](Status status) {
         bytes_sent_ += shipment->sent;
         bytes_there_ += shipment->there;
@@ -190,13 +190,13 @@ std::shared_ptr<PlacementRun::Shipment> PlacementRun::shipment_for(size_t index,
     bench_.commit(bench_.store.set_location({made_.digest, part_name(part), host, shipment->to, false}));
   }
   bytes_there_ += bytes_of(union_of(held));
-  shipment->tell = [this, index](const Progress& progress) {
-    bench_.pool.post([this, index, progress] { tell(index, progress); });
+  shipment->tell = [this, index, pool = &bench_.pool](const Progress& progress) {
+    pool->post([this, index, progress] { tell(index, progress); });
   };
   return shipment;
 }
 
-Status PlacementRun::ship(Host& host, Shipment& shipment) {
+Status PlacementRun::ship(Host& host, Shipment& shipment, const StopSignal& halt) {
   const auto files = union_of(shipment.parts);
   TRY(const auto there, host.check(files, shipment.to, true));
   int64_t missing = 0;
@@ -224,10 +224,10 @@ Status PlacementRun::ship(Host& host, Shipment& shipment) {
     if (shipment.there > 0) progress.note = bytes_text(shipment.there) + " were there";
     if (missing > 0) shipment.tell(progress);
   };
-  TRY(host.put(shipment.partition, put, shipment.to, told, halt_));
+  TRY(host.put(shipment.partition, put, shipment.to, told, halt));
   TRY(auto lists, write_lists(shipment.lists / host.name(), shipment.parts));
   return host.put(
-      shipment.lists / host.name(), lists, shipment.to, [](int64_t) {}, halt_);
+      shipment.lists / host.name(), lists, shipment.to, [](int64_t) {}, halt);
 }
 
 void PlacementRun::tell(size_t index, const Progress& progress) {

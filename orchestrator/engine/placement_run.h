@@ -45,7 +45,8 @@ class PlacementRun {
   struct Shipment;  // to one host
   void send(size_t task, const fs::path& partition);
   std::shared_ptr<Shipment> shipment_for(size_t task, const fs::path& partition);
-  Status ship(Host& host, Shipment& shipment);  // on the host's thread
+  // On the host's thread, which may outlive this when a run leaves a host that hangs.
+  static Status ship(Host& host, Shipment& shipment, const StopSignal& halt);
   void tell(size_t task, const Progress& progress);
   void sent(size_t task, Status status);
   Status stored_on(const std::string& host, const std::string& path);

@@ -46,11 +46,11 @@ void RunLoop::stop_all(const std::string& why) {
   stopping_ = true;
   stopped_at_ = setup_.clock->now();
   halt_.raise(stopped_by_.value_or(Cause::stopped));
-  pool_.give_up();
   for (size_t i = 0; i < attempts_.size(); ++i) {
     if (!attempts_[i]->over()) end_old(*attempts_[i], why);
   }
   for (auto& placement : placements_) placement->cancel(Cause::stopped, why);
+  pool_.give_up();  // after these know that they end: what they are told now is no failure
 }
 
 // The user does not want to wait for the time of grace.

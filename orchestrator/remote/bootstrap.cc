@@ -1,5 +1,5 @@
-// Two commands: one that looks, one that brings. Both are words between single quotes that every login shell hands on to
-// /bin/sh as they are.
+// Two commands: one that looks, one that brings. Both are words between single quotes that every login shell
+// hands on to /bin/sh as they are.
 #include "orchestrator/remote/bootstrap.h"
 
 #include <algorithm>
@@ -32,10 +32,12 @@ Result<std::string> for_sh(const std::string& workspace) {
   if (rest == "~") rest.clear();
   if (rest.starts_with("~/")) rest = rest.substr(2);
   if (!is_plain_for_shells(rest)) {
-    return Error{Cause::bad_workflow,
-                 fmt::format("workspace '{}': on another machine only letters, digits and _ . / + , : @ % = - may stand "
-                             "in its path",
-                             workspace)};
+    return Error{
+        Cause::bad_workflow,
+        fmt::format(
+            "workspace '{}': on another machine only letters, digits and _ . / + , : @ % = - may stand "
+            "in its path",
+            workspace)};
   }
   return rest.starts_with('/') ? rest : "$HOME/" + rest;
 }
@@ -76,7 +78,8 @@ Status send_receiver(SshSession& session, const fs::path& folder, const std::str
   const std::string part = fmt::format("{}/gnnflow-receive.{}.part", folder.string(), random_hex(6));
   // A cut connection ends `cat` early: only the sum lets the file have its name.
   const std::string script = fmt::format(
-      "LC_ALL=C; export LC_ALL; mkdir -p {0} && cat > {1} && test \"$(sha256sum < {1})\" = \"{2}  -\" && chmod 755 {1} && "
+      "LC_ALL=C; export LC_ALL; mkdir -p {0} && cat > {1} && test \"$(sha256sum < {1})\" = \"{2}  -\" && "
+      "chmod 755 {1} && "
       "mv {1} {0}/gnnflow-receive && echo {3} || {{ rm -f {1}; exit 1; }}",
       folder.string(), part, sum, kSent);
   TRY(FarRun run, session.run(in_sh(script), content, deadline));
@@ -111,13 +114,15 @@ Result<FarPlace> bring_receiver(SshSession& session, const std::string& workspac
   place.home = lines[0];
   place.workspace = base.starts_with('/') ? base : lines[0] + base.substr(std::string_view("$HOME").size());
   if (lines[1] != this_machine()) {
-    return Error{Cause::unfit, fmt::format("{}: it is a machine of another kind ({}); our programs are built for {}",
-                                           session.place(), lines[1], this_machine())};
+    return Error{Cause::unfit,
+                 fmt::format("{}: it is a machine of another kind ({}); our programs are built for {}",
+                             session.place(), lines[1], this_machine())};
   }
   if (!place.home.is_absolute() || !is_plain_for_shells(place.workspace.native())) {
-    return Error{Cause::unreachable, fmt::format("{}: the workspace there, '{}', has letters that shells read differently; "
-                                                 "give the host a `workspace:` without them",
-                                                 session.place(), place.workspace.string())};
+    return Error{Cause::unreachable,
+                 fmt::format("{}: the workspace there, '{}', has letters that shells read differently; "
+                             "give the host a `workspace:` without them",
+                             session.place(), place.workspace.string())};
   }
   const fs::path folder = place.workspace.string() + relative;
   place.receive = (folder / "gnnflow-receive").string();

@@ -12,7 +12,7 @@ namespace gnnflow {
 namespace {
 
 constexpr size_t kMostFilesOfCheck = 2000;
-constexpr Milliseconds kNoSign{20'000};  // it says every 2 s that it works
+constexpr Milliseconds kNoSign{10'000};  // it says every 2 s that it works
 
 Message message_of(std::string_view type) {
   Message message;

@@ -38,7 +38,7 @@ struct FilePair {
 };
 
 struct FarFilesSettings {
-  Milliseconds silence{60'000};    // without room to send, or (20 s at most) a word from there: `unreachable`
+  Milliseconds silence{60'000};    // without room to send, or (10 s at most) a word from there: `unreachable`
   Milliseconds patience{600'000};  // for another controller that is sending the same file: then `temporary`
   // Told once per wait that lasts: "waiting for another controller that sends …".
   std::function<void(const std::string&)> notice = {};

@@ -22,9 +22,9 @@ constexpr size_t kLongestType = 64;
 
 std::string encode_base64(std::string_view bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   text.resize(static_cast<size_t>(length));
   return text;
 }
@@ -32,9 +32,9 @@ std::string encode_base64(std::string_view bytes) {
 std::optional<std::string> decode_base64(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0) return std::nullopt;
   std::string bytes(text.size() / 4 * 3, '\0');
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
+  const int length =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (length < 0) return std::nullopt;
   const size_t padding = text.size() - text.find_last_not_of('=') - 1;
   if (padding > 2) return std::nullopt;
@@ -173,15 +173,17 @@ KeyFinding KnownHosts::look(std::string_view host, int port, const HostKey& key)
     return KeyFinding{verdict, line.place, line.key};
   };
   const std::vector<const Line*> exact = lines_for(host, port);
-  std::vector<const Line*> all = exact;
-  if (port != kUsualPort) {
-    const auto bare = lines_for(host, kUsualPort);
-    all.insert(all.end(), bare.begin(), bare.end());
+  const std::vector<const Line*> bare =
+      port == kUsualPort ? std::vector<const Line*>() : lines_for(host, kUsualPort);
+  for (const auto& lines : {exact, bare}) {
+    for (const Line* line : lines) {
+      if (line->revoked && line->key == key) return found(KeyVerdict::revoked, *line);
+    }
   }
-  for (const Line* line : all) {
-    if (line->revoked && line->key == key) return found(KeyVerdict::revoked, *line);
-  }
-  for (const Line* line : all) {
+  // As ssh does: a port that has a line of its own does not go by the bare name.
+  const bool has_its_own =
+      std::any_of(exact.begin(), exact.end(), [](const Line* line) { return !line->revoked; });
+  for (const Line* line : has_its_own ? exact : bare) {
     if (!line->revoked && line->key == key) return found(KeyVerdict::known, *line);
   }
   const Line* other = nullptr;

@@ -33,14 +33,14 @@ struct KeyFinding {
   HostKey recorded;   // the key of that line
 };
 
-// What OpenSSH's known_hosts(5) says: names in plain and hashed form, patterns, negations, [host]:port, @revoked. A
-// line that cannot be read is passed over, and so are certificate authorities. A plain value.
+// What OpenSSH's known_hosts(5) says: names in plain and hashed form, patterns, negations, [host]:port,
+// @revoked. A line that cannot be read is passed over, and so are certificate authorities. A plain value.
 class KnownHosts {
  public:
   // In this order; files that are not there are empty. Others that cannot be read are an error.
   static Result<KnownHosts> read(const std::vector<fs::path>& files);
 
-  // Lines for [host]:port come first; a line of the bare host counts for every port when it has this very key.
+  // A port without a line of its own, [host]:port, goes by the bare host's, when that has this very key.
   KeyFinding look(std::string_view host, int port, const HostKey& key) const;
   // Types of the keys that are recorded for it, in the files' order: what to ask the host for.
   std::vector<std::string> types(std::string_view host, int port) const;
@@ -58,7 +58,8 @@ class KnownHosts {
 
 std::string known_hosts_name(std::string_view host, int port);  // "node", "[node]:2222"
 std::string known_hosts_line(std::string_view host, int port, const HostKey& key);
-// Adds that line, durably, in place of those that this function wrote for the host and type; the file has mode 0600.
+// Adds that line, durably, in place of those that this function wrote for the host and type; the file has
+// mode 0600.
 Status record_host_key(const fs::path& file, std::string_view host, int port, const HostKey& key);
 
 }  // namespace gnnflow

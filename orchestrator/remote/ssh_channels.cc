@@ -3,14 +3,14 @@
 //   user ── socket pair ── Line ── ssh channel ── the far program's stdin, stdout
 //                           └────── stderr: the last 4 KiB, in FarEnd
 //
-// What comes from a user goes on only while the channel's window has room and libssh has written what it was given
-// before; what comes from afar is left in the channel while the user does not read, so that its window closes.
+// What comes from a user goes on only while the channel's window has room and libssh has written what it was
+// given before; what comes from afar is left in the channel while the user does not read, so that its window
+// closes.
 #include "orchestrator/remote/ssh_channels.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <future>
 #include <list>
 #include <mutex>
@@ -26,25 +26,14 @@
 #include <unistd.h>
 
 #include "common/base/text.h"
+#include "orchestrator/remote/far_end.h"
 
 namespace gnnflow {
-
-struct FarEnd::State {
-  mutable std::mutex mutex;
-  mutable std::condition_variable changed;
-  std::optional<int> status;  // guarded by mutex
-  std::string words;          // guarded by mutex
-  std::string broken;         // guarded by mutex: why the connection ended
-
-  void say(std::string_view text);
-  void finish(int code, const std::string& why);
-};
-
 namespace {
 
 constexpr size_t kMostChannels = 8;
 constexpr size_t kBuffer = 256 << 10;
-constexpr size_t kMostWords = 4 << 10;
+constexpr size_t kErrorBytes = 4 << 10;  // read at once
 constexpr int kReadsAtOnce = 64;
 constexpr int kRefusals = 20;
 constexpr Milliseconds kPause{20};
@@ -97,38 +86,6 @@ std::string plain(std::string_view text) {
 
 }  // namespace
 
-void FarEnd::State::say(std::string_view text) {
-  std::lock_guard lock(mutex);
-  words += text;
-  if (words.size() > kMostWords) words.erase(0, words.size() - kMostWords);
-}
-
-void FarEnd::State::finish(int code, const std::string& why) {
-  std::lock_guard lock(mutex);
-  if (status) return;
-  status = code;
-  broken = why;
-  changed.notify_all();
-}
-
-std::optional<int> FarEnd::status(Deadline deadline) const {
-  std::unique_lock lock(state_->mutex);
-  const auto ended = [&] { return state_->status.has_value(); };
-  if (deadline.poll_timeout() < 0) {
-    state_->changed.wait(lock, ended);
-  } else {
-    state_->changed.wait_for(lock, deadline.left(), ended);
-  }
-  return state_->status;
-}
-
-std::string FarEnd::last_words() const {
-  std::lock_guard lock(state_->mutex);
-  std::string said(trimmed(state_->words));
-  if (state_->broken.empty()) return said;
-  return said.empty() ? state_->broken : said + "; " + state_->broken;
-}
-
 class SshChannels::Loop {
  public:
   explicit Loop(SshHandle session);
@@ -154,9 +111,8 @@ class SshChannels::Loop {
 
   SshHandle session_;
   ssh_event event_ = nullptr;
-  ssh_counter_struct heard_{};  // libssh counts what it reads and writes
+  ssh_counter_struct counted_{};  // by libssh: packets that it read
   FileDescriptor wake_;
-  ssh_counter_struct counted_{};
   std::atomic<bool> alive_ = true, ending_ = false;
   std::mutex mutex_;
   std::list<Line> fresh_;  // guarded by mutex_
@@ -225,8 +181,9 @@ void SshChannels::Loop::take_new_lines() {
 void SshChannels::Loop::wait(bool look_only) {
   ssh_session session = session_.get();
   const bool busy = writing();
-  std::vector<pollfd> waits = {{wake_.get(), POLLIN, 0},
-                               {ssh_get_fd(session), static_cast<short>(busy ? POLLIN | POLLOUT : POLLIN), 0}};
+  std::vector<pollfd> waits = {
+      {wake_.get(), POLLIN, 0},
+      {ssh_get_fd(session), static_cast<short>(busy ? POLLIN | POLLOUT : POLLIN), 0}};
   int most = look_only ? 0 : -1;
   const auto until = [&](Deadline deadline) {
     const int left = deadline.poll_timeout();
@@ -299,7 +256,8 @@ void SshChannels::Loop::open_step(Line& line) {
   int result = SSH_OK;
   if (!line.asked) {
     result = command ? ssh_channel_open_session(line.channel)
-                     : ssh_channel_open_forward(line.channel, line.wanted.host.c_str(), line.wanted.port, "127.0.0.1", 0);
+                     : ssh_channel_open_forward(line.channel, line.wanted.host.c_str(), line.wanted.port,
+                                                "127.0.0.1", 0);
     line.asked = result == SSH_OK;
   }
   if (line.asked && command) result = ssh_channel_request_exec(line.channel, line.wanted.command.c_str());
@@ -348,8 +306,8 @@ void SshChannels::Loop::move_inwards(Line& line) {
         line.inwards.drop();
         break;
       }
-      const ssize_t sent = ::send(line.local.get(), line.inwards.data(), line.inwards.size(),
-                                  MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t sent =
+          ::send(line.local.get(), line.inwards.data(), line.inwards.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (sent < 0 && errno == EINTR) continue;
       if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
       if (sent < 0) {
@@ -369,7 +327,7 @@ void SshChannels::Loop::move_inwards(Line& line) {
 }
 
 void SshChannels::Loop::read_errors(Line& line) {
-  char text[kMostWords];
+  char text[kErrorBytes];
   while (true) {
     const int got = ssh_channel_read_nonblocking(line.channel, text, sizeof text, 1);
     if (got <= 0) return;

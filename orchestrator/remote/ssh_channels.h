@@ -1,4 +1,5 @@
-// Inside orchestrator/remote: the thread that owns an ssh connection, and the socket pairs through which others use it.
+// Inside orchestrator/remote: the thread that owns an ssh connection, and the socket pairs through which
+// others use it.
 #pragma once
 
 #include <memory>
@@ -11,8 +12,8 @@
 
 namespace gnnflow {
 
-// Any thread. The session is logged in; nobody else touches it from now on. Each channel is one end of a socket pair:
-// its thread moves bytes both ways as far as both sides have room.
+// Any thread. The session is logged in; nobody else touches it from now on. Each channel is one end of a
+// socket pair: its thread moves bytes both ways as far as both sides have room.
 class SshChannels {
  public:
   // A command, or a connection from there to a host and port.

@@ -20,7 +20,8 @@
 namespace gnnflow {
 namespace {
 
-// A cut of 20 s is over, with TCP's own doubling pauses, after 32 s at most: longer than that, with some room.
+// A cut of 20 s is over, with TCP's own doubling pauses, after 32 s at most: longer than that, with some
+// room.
 constexpr int kDeadAfterMs = 45'000;
 constexpr int kIdleSeconds = 10, kProbeSeconds = 5, kProbes = 6;
 
@@ -76,7 +77,8 @@ Result<int> wait_for_connection(int socket, Deadline deadline, const StopSignal*
 
 std::string numeric_address(const std::string& host) {
   char bytes[sizeof(in6_addr)];
-  const bool is_one = ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+  const bool is_one =
+      ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
   return is_one ? host : "";
 }
 
@@ -98,8 +100,7 @@ Result<FileDescriptor> connect_tcp(const std::string& host, int port, Millisecon
     notice_its_end(socket.get());
     int error = ::connect(socket.get(), address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
-      TRY(error,
-          wait_for_connection(socket.get(), Deadline::after(std::min(each, deadline.left())), stop));
+      TRY(error, wait_for_connection(socket.get(), Deadline::after(std::min(each, deadline.left())), stop));
     }
     if (error == 0) return socket;
     const std::string why = error == ETIMEDOUT ? "no answer" : lower(strerrordesc_np(error));

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include "common/base/text.h"
 #include "orchestrator/remote/bootstrap.h"
@@ -13,7 +14,9 @@
 namespace gnnflow {
 namespace {
 
-constexpr Milliseconds kOpenLimit{45'000};  // a session with gnnflow-receive on it
+constexpr Milliseconds kOpenLimit{45'000};    // a session with gnnflow-receive on it
+constexpr Milliseconds kCutPatience{45'000};  // of a transfer that had begun
+constexpr Milliseconds kBetweenTries{500};
 constexpr Milliseconds kPollPause{50};
 constexpr Milliseconds kRelayKept{10'000};  // it ends by itself after 30 s of silence
 constexpr int64_t kMostLog = 64 << 20;
@@ -66,6 +69,7 @@ struct SshHost::State {
   std::list<Relay> relays;
   std::optional<ReadyRelay> ready;  // opened to see whether the daemon answers; of the last relay
   std::unique_ptr<SshSession> session;
+  bool doubtful = false;          // the session's line may be dead without its socket knowing yet
   std::optional<FarFiles> files;  // ends before its session
   std::optional<FarEnd> files_end;
   std::optional<FarPlace> place;
@@ -128,13 +132,16 @@ Status SshHost::State::open_receiver(Deadline deadline) {
 Result<bool> SshHost::State::open_files(Deadline deadline) {
   if (files && !files->broken() && session->alive()) return false;
   files.reset();
-  if (!session || !session->alive()) {
+  if (!session || !session->alive() || doubtful) {
     session.reset();
     TRY(session, SshSession::open(options.target, deadline, settings));
+    doubtful = false;
     std::lock_guard lock(mutex);
     address = session->address();
   }
+  doubtful = true;
   TRY(open_receiver(deadline));
+  doubtful = false;
   return true;
 }
 
@@ -146,6 +153,7 @@ Result<T> SshHost::State::with_files(Deadline deadline, const std::function<Resu
     if (result || !files->broken()) return std::move(result).within(session->place());
     Error error = std::move(result).error();
     files.reset();
+    doubtful = true;
     const bool was_idle = !fresh && !again && error.cause == Cause::unreachable;
     if (was_idle) continue;
     if (const std::string words = files_end->last_words(); !words.empty()) error.message += ": " + words;
@@ -153,19 +161,28 @@ Result<T> SshHost::State::with_files(Deadline deadline, const std::function<Resu
   }
 }
 
-// Goes on where it broke, as long as each connection brings it further.
+// Goes on where it broke, for as long as a cut of the line may last since it was brought further.
 Status SshHost::State::move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
                             const TransferProgress& progress, const StopSignal& stop_moving) {
   int64_t most = -1;
+  Deadline patience = Deadline::after({});
   while (true) {
     const int64_t before = most;
     const TransferProgress told = [&](int64_t done) {
       most = std::max(most, done);
       if (progress) progress(done);
     };
-    Status moved = with_files<void>(Deadline::after(kOpenLimit), [&](FarFiles& far) { return work(far, told); });
+    Status moved =
+        with_files<void>(Deadline::after(kOpenLimit), [&](FarFiles& far) { return work(far, told); });
     const bool broke = !moved && moved.error().cause == Cause::unreachable && !files;
-    if (!broke || most <= before || stop_moving.raised()) return moved;
+    if (!broke || most < 0 || stop_moving.raised()) return moved;
+    if (most > before) {
+      patience = Deadline::after(kCutPatience);
+    } else if (patience.passed()) {
+      return moved;
+    }
+    pollfd wait{stop_moving.descriptor(), POLLIN, 0};
+    ::poll(&wait, 1, static_cast<int>(kBetweenTries.count()));
   }
 }
 
@@ -205,13 +222,12 @@ Error SshHost::State::with_log(Error error, Deadline deadline) {
 // False: another was first.
 Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
   std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
-  words.insert(words.end(),
-               {"daemon", "--root", root().string(), "--store", options.store_id, "--host", options.target.name,
-                "--lease", std::to_string(lease.count()), "--grace", std::to_string(grace.count()), "--background"});
+  words.insert(words.end(), {"daemon", "--root", root().string(), "--store", options.store_id, "--host",
+                             options.target.name, "--lease", std::to_string(lease.count()), "--grace",
+                             std::to_string(grace.count()), "--background"});
   TRY(FarRun run, session->run(command(words), "", deadline));
   if (run.status == 0) return true;
-  Result<bool> alive =
-      with_files<bool>(deadline, [&](FarFiles& far) { return far.held(at(), "lock"); });
+  Result<bool> alive = with_files<bool>(deadline, [&](FarFiles& far) { return far.held(at(), "lock"); });
   if (alive && *alive) return false;
   if (run.status == kNotFound) bundle.reset();  // taken away since: brought again by the next call
   std::string said = last_lines(run.errors);
@@ -319,8 +335,8 @@ Result<std::vector<bool>> SshHost::check(const std::vector<HostFile>& files, con
 }
 
 Result<std::string> SshHost::read(const fs::path& path, int64_t limit) {
-  return state_->with_files<std::string>(
-      Deadline::after(kOpenLimit), [&](FarFiles& far) { return far.read(state_->at(), path, limit); });
+  return state_->with_files<std::string>(Deadline::after(kOpenLimit),
+                                         [&](FarFiles& far) { return far.read(state_->at(), path, limit); });
 }
 
 Result<std::string> SshHost::read_from(const fs::path& path, int64_t offset, int64_t limit) {

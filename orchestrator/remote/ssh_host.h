@@ -13,8 +13,8 @@
 
 namespace gnnflow {
 
-// gnnflow-worker, gnnflow-trainer (may be absent) and gnnflow-receive as they lie here, looked at once for all hosts that
-// share it. Any thread.
+// gnnflow-worker, gnnflow-trainer (may be absent) and gnnflow-receive as they lie here, looked at once for
+// all hosts that share it. Any thread.
 class OwnPrograms {
  public:
   explicit OwnPrograms(fs::path folder) : folder_(std::move(folder)) {}
@@ -31,15 +31,15 @@ struct SshHostOptions {
   SshTarget target;
   std::string workspace;  // there: absolute, or below the home folder ("~/x", "x")
   std::string store_id;
-  fs::path programs;                           // their folder here
-  std::shared_ptr<OwnPrograms> own = {};       // null: the host looks for itself
-  std::shared_ptr<SshGate> gate = {};          // null: nobody else connects at the same time
-  const StopSignal* stop = nullptr;            // ends the sending of programs; outlives this
+  fs::path programs;                      // their folder here
+  std::shared_ptr<OwnPrograms> own = {};  // null: the host looks for itself
+  std::shared_ptr<SshGate> gate = {};     // null: nobody else connects at the same time
+  const StopSignal* stop = nullptr;       // ends the sending of programs; outlives this
 };
 
-// One session for files, one for each connection to the daemon, opened when they are first needed and again when they
-// broke between two calls. The programs that run there are sent once per host and version, by the first call that needs
-// them. See Host for who may call.
+// One session for files, one for each connection to the daemon, opened when they are first needed and again
+// when they broke between two calls. The programs that run there are sent once per host and version, by the
+// first call that needs them. See Host for who may call.
 class SshHost : public Host {
  public:
   explicit SshHost(SshHostOptions options);

@@ -70,23 +70,25 @@ Error refusal(const MetHostKey& met) {
       fmt::format("{} {}", met.finding.recorded.type, met.finding.recorded.fingerprint());
   switch (met.finding.verdict) {
     case KeyVerdict::changed:
-      return unreachable(fmt::format(
-          "its host key has changed: it shows {}, but {} has {}; somebody may be listening in. If the host was set up "
-          "anew, remove that line",
-          shown, met.finding.place, recorded));
+      return unreachable(
+          fmt::format("its host key has changed: it shows {}, but {} has {}; somebody may be listening in. "
+                      "If the host was set up "
+                      "anew, remove that line",
+                      shown, met.finding.place, recorded));
     case KeyVerdict::other_type:
-      return unreachable(fmt::format(
-          "it shows a host key of another type: {}, but {} has {}; if that is right, remove that line and run `gnnflow "
-          "hosts trust FILE`",
-          shown, met.finding.place, recorded));
+      return unreachable(
+          fmt::format("it shows a host key of another type: {}, but {} has {}; if that is right, remove that "
+                      "line and run `gnnflow "
+                      "hosts trust FILE`",
+                      shown, met.finding.place, recorded));
     case KeyVerdict::revoked:
       return unreachable(fmt::format("its host key {} is revoked in {}", shown, met.finding.place));
     case KeyVerdict::unknown:
-    case KeyVerdict::known: break;
+    case KeyVerdict::known:
+      break;
   }
   return unreachable(fmt::format(
-      "its host key is not known: {}; compare it, then record it with `gnnflow hosts trust FILE`",
-      shown));
+      "its host key is not known: {}; compare it, then record it with `gnnflow hosts trust FILE`", shown));
 }
 
 Result<HostKey> shown_key(ssh_session session) {
@@ -161,10 +163,11 @@ Error Login::denied() const {
   for (const auto& [method, name] : names) {
     if (methods_ & method) accepted.push_back(name);
   }
-  return unreachable(fmt::format(
-      "login refused: no key of ours is accepted for user '{}' ({}the agent's and those of ~/.ssh; it takes: {}); check "
-      "`user:` and `identity:` of the host, or its authorized_keys",
-      route_.user, about_identity_, join(accepted, ", ")));
+  return unreachable(
+      fmt::format("login refused: no key of ours is accepted for user '{}' ({}the agent's and those of "
+                  "~/.ssh; it takes: {}); check "
+                  "`user:` and `identity:` of the host, or its authorized_keys",
+                  route_.user, about_identity_, join(accepted, ", ")));
 }
 
 Result<int> Login::try_identity() {
@@ -195,11 +198,14 @@ Status Login::run() {
     TRY(answer, ask([&] { return ssh_userauth_publickey_auto(session_, nullptr, nullptr); }));
   }
   switch (answer) {
-    case SSH_AUTH_SUCCESS: return {};
-    case SSH_AUTH_DENIED: return denied();
+    case SSH_AUTH_SUCCESS:
+      return {};
+    case SSH_AUTH_DENIED:
+      return denied();
     case SSH_AUTH_PARTIAL:
       return unreachable("login: it wants a second factor, which nobody is there to give");
-    default: return broken();
+    default:
+      return broken();
   }
 }
 

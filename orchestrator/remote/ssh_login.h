@@ -9,8 +9,8 @@
 
 namespace gnnflow {
 
-// The handshake up to the host's key, which is checked. `temporary` when the server hung up before it said anything, as
-// sshd does with more than MaxStartups at a time. The socket is the route's from now on.
+// The handshake up to the host's key, which is checked. `temporary` when the server hung up before it said
+// anything, as sshd does with more than MaxStartups at a time. The socket is the route's from now on.
 Status shake_hands(SshRoute& route, FileDescriptor socket, Deadline deadline, const SshSettings& settings);
 // REQUIRES: hands were shaken.
 Status log_in(SshRoute& route, Deadline deadline, const StopSignal* stop);

@@ -1,14 +1,11 @@
 // Options of libssh, in the one order in which its parser leaves ours and the user's alone.
 #include "orchestrator/remote/ssh_route.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
-#include <pwd.h>
-#include <unistd.h>
 
+#include "common/base/home.h"
 #include "common/base/text.h"
 
 namespace gnnflow {
@@ -16,7 +13,8 @@ namespace {
 
 // The fastest on machines with AES instructions; then what libssh prefers.
 constexpr const char* kCiphers =
-    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,"
+    "aes128-ctr";
 
 class Options {
  public:
@@ -45,8 +43,8 @@ class Options {
 void say_nothing(int, const char*, const char*, void*) {}
 
 fs::path expanded(const std::string& path) {
-  if (path.starts_with("~/")) return home_folder() / path.substr(2);
-  if (path.starts_with("%d/")) return home_folder() / ".ssh" / path.substr(3);
+  if (path.starts_with("~/")) return home_folder().value_or("/") / path.substr(2);
+  if (path.starts_with("%d/")) return home_folder().value_or("/") / ".ssh" / path.substr(3);
   return path;
 }
 
@@ -80,12 +78,6 @@ SshTarget jump_named(std::string_view text) {
 
 }  // namespace
 
-fs::path home_folder() {
-  if (const char* named = std::getenv("HOME"); named && *named) return named;
-  const passwd* entry = ::getpwuid(::getuid());
-  return entry && entry->pw_dir ? entry->pw_dir : "/";
-}
-
 void SshClose::operator()(ssh_session_struct* session) const {
   // Not ssh_disconnect: that leaves a socket open which was handed in.
   ssh_free(session);
@@ -94,9 +86,9 @@ void SshClose::operator()(ssh_session_struct* session) const {
 Result<std::vector<SshTarget>> jumps_of(const std::string& command, const SshTarget& target) {
   std::vector<SshTarget> jumps;
   if (command.empty() || lower(command) == "none") return jumps;
-  const Error refused{Cause::unreachable,
-                      fmt::format("its ProxyCommand '{}' is not supported: write ProxyJump in ~/.ssh/config",
-                                  command)};
+  const Error refused{
+      Cause::unreachable,
+      fmt::format("its ProxyCommand '{}' is not supported: write ProxyJump in ~/.ssh/config", command)};
   const std::vector<std::string> words = words_of(command);
   if (words.empty() || words[0] != "ssh") return refused;
   SshTarget last;
@@ -148,7 +140,7 @@ Result<SshRoute> find_route(const SshTarget& target) {
   // `LogLevel` in the configuration would write to our stderr.
   ssh_set_log_callback(say_nothing);
   Options options(session);
-  options.set(SSH_OPTIONS_SSH_DIR, (home_folder() / ".ssh").string());
+  options.set(SSH_OPTIONS_SSH_DIR, (home_folder().value_or("/") / ".ssh").string());
   options.set(SSH_OPTIONS_HOST, target.address);
   options.set(SSH_OPTIONS_USER, target.user);
   // Before the configuration, whose `Ciphers` takes their place.
@@ -175,7 +167,7 @@ Result<SshRoute> find_route(const SshTarget& target) {
   if (!target.identity.empty()) route.identity = expanded(target.identity.string());
   const std::string users = options.get(SSH_OPTIONS_KNOWNHOSTS);
   const std::string systems = options.get(SSH_OPTIONS_GLOBAL_KNOWNHOSTS);
-  route.known_hosts = {users.empty() ? home_folder() / ".ssh" / "known_hosts" : expanded(users),
+  route.known_hosts = {users.empty() ? home_folder().value_or("/") / ".ssh" / "known_hosts" : expanded(users),
                        systems.empty() ? fs::path("/etc/ssh/ssh_known_hosts") : fs::path(systems)};
   if (!target.known_hosts.empty()) route.known_hosts.push_back(target.known_hosts);
   route.place = fmt::format("{}@{}:{}", route.user, route.host, route.port);

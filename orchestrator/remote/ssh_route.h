@@ -1,4 +1,5 @@
-// Inside orchestrator/remote: where a target really is, by what the entry and the user's ssh configuration say.
+// Inside orchestrator/remote: where a target really is, by what the entry and the user's ssh configuration
+// say.
 #pragma once
 
 #include <memory>
@@ -32,10 +33,8 @@ struct SshRoute {
 // Reads ~/.ssh/config and /etc/ssh/ssh_config by libssh's parser. What the entry says goes first.
 Result<SshRoute> find_route(const SshTarget& target);
 
-// What of a ProxyCommand is a jump: libssh 0.10 turns ProxyJump into a command, in the wrong order, which is undone
-// here; `ssh -W %h:%p host` written by hand is one as well.
+// What of a ProxyCommand is a jump: libssh 0.10 turns ProxyJump into a command, in the wrong order, which is
+// undone here; `ssh -W %h:%p host` written by hand is one as well.
 Result<std::vector<SshTarget>> jumps_of(const std::string& proxy_command, const SshTarget& target);
-
-fs::path home_folder();  // HOME, else what the system says
 
 }  // namespace gnnflow

@@ -29,7 +29,8 @@ struct SshGate::State {
 
 class SshGate::Pass {
  public:
-  Pass(std::shared_ptr<State> state, std::string place) : state_(std::move(state)), place_(std::move(place)) {}
+  Pass(std::shared_ptr<State> state, std::string place)
+      : state_(std::move(state)), place_(std::move(place)) {}
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
   ~Pass() {
@@ -274,7 +275,8 @@ Result<FarLink> start_messages(SshSession& session, const std::string& command, 
     if (at != std::string::npos) return FarLink{MessageLink(std::move(program.pipe)), program.end};
     if (talk.size() > kMostTalk) {
       return Error{Cause::unreachable,
-                   fmt::format("{}: its login shell prints without end; '{}' was not heard", session.place(), command)};
+                   fmt::format("{}: its login shell prints without end; '{}' was not heard", session.place(),
+                               command)};
     }
   }
 }

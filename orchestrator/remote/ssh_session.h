@@ -15,7 +15,8 @@
 
 namespace gnnflow {
 
-// How a host entry is reached. What is empty or 0 is found in ~/.ssh/config and /etc/ssh/ssh_config, else as ssh does.
+// How a host entry is reached. What is empty or 0 is found in ~/.ssh/config and /etc/ssh/ssh_config, else as
+// ssh does.
 struct SshTarget {
   std::string name;     // of the entry, for messages
   std::string address;  // a name, an address, or a `Host` of ~/.ssh/config
@@ -38,7 +39,8 @@ struct MetHostKey {
   HostKey key;
   KeyFinding finding;
 };
-// Asked for each key on the way that is not known, the jumps' first: true goes on as if it were, false refuses it.
+// Asked for each key on the way that is not known, the jumps' first: true goes on as if it were, false
+// refuses it.
 using MeetHostKey = std::function<Result<bool>(const MetHostKey&)>;
 
 // Handshakes with one sshd at a time, eight at most: beyond MaxStartups it drops some. Any thread.
@@ -56,8 +58,8 @@ class SshGate {
 struct SshSettings {
   SshPatience patience = {};
   std::shared_ptr<SshGate> gate = {};  // shared by all that open sessions at the same time
-  const StopSignal* stop = nullptr;  // ends an opening that waits
-  MeetHostKey meet = {};             // without it, what is not known is refused
+  const StopSignal* stop = nullptr;    // ends an opening that waits
+  MeetHostKey meet = {};               // without it, what is not known is refused
 };
 
 // How a far program ended, and the last that it said on stderr.
@@ -83,18 +85,18 @@ struct FarProgram {
   FarEnd end;
 };
 
-// Any thread may call, several at a time: the connection belongs to a thread of the session's own. Its destructor ends
-// the connection: programs see the end of their stdin, and are not killed. All errors are `unreachable` and begin with
-// place(), unless said otherwise.
+// Any thread may call, several at a time: the connection belongs to a thread of the session's own. Its
+// destructor ends the connection: programs see the end of their stdin, and are not killed. All errors are
+// `unreachable` and begin with place(), unless said otherwise.
 class SshSession {
  public:
-  // Resolves, connects (through jumps where the configuration says so), checks the host's key, logs in with the entry's
-  // key, the agent's or those of the configuration. Never asks anybody anything.
+  // Resolves, connects (through jumps where the configuration says so), checks the host's key, logs in with
+  // the entry's key, the agent's or those of the configuration. Never asks anybody anything.
   static Result<std::unique_ptr<SshSession>> open(const SshTarget& target, Deadline deadline,
                                                   const SshSettings& settings = {});
   ~SshSession();
-  // Goes the whole way to the target's key without logging in there (to jumps it does), asking settings.meet for each key
-  // that is not known; changed and revoked ones are shown to it too.
+  // Goes the whole way to the target's key without logging in there (to jumps it does), asking settings.meet
+  // for each key that is not known; changed and revoked ones are shown to it too.
   static Status meet(const SshTarget& target, Deadline deadline, const SshSettings& settings);
 
   const std::string& place() const;    // "host node2 (ann@10.0.0.3:22)"

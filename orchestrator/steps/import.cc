@@ -1,6 +1,5 @@
 // import: a data set of this machine turned into a graph directory. Its files count by content.
-#include <cstdlib>
-
+#include "common/base/home.h"
 #include "orchestrator/steps/kinds.h"
 
 namespace gnnflow {
@@ -9,9 +8,8 @@ namespace {
 // "~/x" is below the home folder, all else relative to the workflow file.
 fs::path source_of(const Workflow& workflow, const StepEntry& step) {
   const std::string source = step.options.text_or("source", "");
-  const char* home = std::getenv("HOME");
-  if (home && source.starts_with("~/")) return (fs::path(home) / source.substr(2)).lexically_normal();
-  fs::path path = (workflow.file.parent_path() / source).lexically_normal();
+  // (An absolute path stands for itself.)
+  fs::path path = (workflow.file.parent_path() / expand_home(source).value_or(source)).lexically_normal();
   return path.has_filename() ? path : path.parent_path();
 }
 

@@ -261,9 +261,9 @@ class StepsReader {
       }
     }
     if (std::find(names.begin(), names.end(), found.output) != names.end()) return true;
-    std::string known =
-        names.empty() ? "it declares no outputs" : fmt::format("it has: {}{}", join(names, ", "),
-                                                                      numbered ? ", and so on for each rank" : "");
+    std::string known = names.empty() ? "it declares no outputs"
+                                      : fmt::format("it has: {}{}", join(names, ", "),
+                                                    numbered ? ", and so on for each rank" : "");
     if (found.output.empty()) {
       problems_.add(found.at,
                     fmt::format("'{}' of step '{}' must name an output of '{}', as ${{steps.{}.NAME}}",

@@ -54,6 +54,33 @@ def test_a_truncated_part_is_seen_and_sent_again(place):
     assert damaged.read_bytes() == original, "the damaged piece was not sent again"
 
 
+def test_plan_verify_finds_a_flipped_byte_where_it_lies(place):
+    place.write(f"""
+gnnflow: 1
+name: verified
+{flows.TWO_HOSTS}
+steps:
+  - name: graph
+    generate: {{ preset: tiny, seed: 1 }}
+  - name: parts
+    partition: {{ graph: "${{steps.graph}}", parts: 2, method: metis, seed: 7 }}
+  - name: data
+    copy: {{ partition: "${{steps.parts}}", place: {{ node1: [0], node2: [1] }} }}
+""")
+    place.run("run", place.workflow)
+    done = place.run("plan", "--verify", place.workflow)
+    assert "nothing to do" in done.output and "verified: 4 of 4 copies are as they were made" in done.output, done.output
+    damaged = piece(place, "part-1/edges/node.edge.node/indices.npy")
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.chmod(0o644)
+    damaged.write_bytes(content)
+    done = place.run("plan", "--verify", place.workflow, expect=12)
+    assert "verified: 3 of 4 copies" in done.output, done.output
+    assert "parts: part-1 on node2, data/" in done.output, done.output
+    assert "file part-1/edges/node.edge.node/indices.npy is damaged" in done.output, done.output
+
+
 def start_training(place):
     """A run that is in the middle of training."""
     place.write(flows.tiny(epochs=100000))
@@ -132,7 +159,8 @@ steps:
     exec: { command: ["true"] }
 """)
     done = place.run("run", place.workflow, expect=1)
-    assert done.output.count("exit code 3") == 1 and "the reason" in done.output, done.output
+    assert "its task on controller: sh ended with exit code 3\n" in done.output, done.output
+    assert "| the reason" in done.output, done.output
     assert place.query("select count(*) from attempt where step = 'after'") == [(0,)]
     place.check_nothing_left()
 

@@ -1,6 +1,8 @@
 """What gc takes away and what it leaves, here and on hosts that are reached over ssh; killed anywhere, the next one finishes."""
 
 import json
+import os
+import shutil
 import signal
 import time
 
@@ -31,7 +33,7 @@ def bare():
     """Both hosts with nothing of ours on them."""
     hosts = pair()
     for host in hosts:
-        host.ssh("rm -rf .cache/gnnflow")
+        shutil.rmtree(host.workspace(), ignore_errors=True)
     return hosts
 
 
@@ -202,10 +204,15 @@ def test_an_old_bundle_goes_and_the_one_in_use_stays(place):
     trusted(place, flow(hosts))
     place.run("run", place.workflow)
     for host in hosts:
-        old = host.workspace() / "bundles" / ("0" * 32)
-        host.ssh(f"mkdir -p {'.cache/gnnflow/bundles/' + '0' * 32}/bin && echo old > "
-                 f".cache/gnnflow/bundles/{'0' * 32}/bin/gnnflow-worker && touch -d '3 days ago' .cache/gnnflow/bundles/*")
-        assert old.exists()
+        bundles = host.workspace() / "bundles"
+        program = bundles / ("0" * 32) / "bin/gnnflow-worker"
+        program.parent.mkdir(parents=True)
+        program.write_text("old")
+        owner = bundles.stat()
+        for path in (program, program.parent, program.parent.parent):
+            os.chown(path, owner.st_uid, owner.st_gid)
+        for path in bundles.iterdir():  # the one that runs is as old
+            os.utime(path, (time.time() - 3 * 86400,) * 2)
     done = place.run("gc", place.workflow)
     assert done.stdout.count("programs 00000000") == 2, done.output
     for host in hosts:

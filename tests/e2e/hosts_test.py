@@ -86,11 +86,12 @@ def test_check_finds_nothing_wrong_and_leaves_nothing_running(place):
     hosts = pair()
     trusted(place, commands(hosts, "[hostname]"))
     done = place.run("hosts", "check", place.workflow)
-    assert "2 hosts and 2 ways tried: nothing would stop a run" in done.stdout, done.output
+    ways = 2 if ssh_hosts.isolated() else 0  # ports of one machine reach each other
+    assert f"2 hosts and {ways} ways tried: nothing would stop a run" in done.stdout, done.output
     assert done.stdout.count("Linux") == 2 and done.stdout.count("free") == 2, done.output
     check_nothing_left_of_check(place, hosts)
     told = json.loads(place.run("hosts", "check", place.workflow, "--json").stdout)
-    assert told["ok"] and [pair_["ok"] for pair_ in told["pairs"]] == [True, True], told
+    assert told["ok"] and [way["ok"] for way in told["pairs"]] == [True] * ways, told
     assert all(host["free_bytes"] > 0 and abs(host["clock_ahead_s"]) < 5 for host in told["hosts"]), told
     check_nothing_left_of_check(place, hosts)
 
@@ -136,7 +137,8 @@ def test_check_says_of_each_host_what_is_wrong_with_it(place):
         text = " ".join(finding["text"] for finding in told[name]["findings"])
         assert not told[name]["ok"] and all(word in text for word in words), f"{name}: {text}"
     ways = {(way["from"], way["to"]): way["ok"] for way in json.loads(done.stdout)["pairs"]}
-    assert ways == {("node1", "node2"): True, ("node2", "node1"): True}, ways
+    both = {("node1", "node2"): True, ("node2", "node1"): True} if ssh_hosts.isolated() else {}
+    assert ways == both, ways
     check_nothing_left_of_check(place, hosts)
 
 

@@ -138,10 +138,8 @@ def test_a_login_shell_that_prints_is_passed_over(place):
 
 
 @ssh_hosts.needs_namespaces
+@ssh_hosts.needs("tcsh or csh", lambda: "csh" in ssh_hosts.ACCOUNTS)
 def test_a_login_shell_of_another_kind_serves(place):
-    if "csh" not in ssh_hosts.ACCOUNTS:
-        print("not run: a csh as login shell (there is none here)")
-        return
     trusted(place, commands(one_host(user="csh"), "[sh, -c, 'echo done']"))
     place.run("run", place.workflow)
     assert "done" in place.run("logs", place.workflow, "step1").output

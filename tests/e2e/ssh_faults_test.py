@@ -86,6 +86,7 @@ def test_a_killed_controller_leaves_empty_hosts_past_its_lease_and_the_next_run_
     controller.kill()
     controller.wait()
     gone = e2e.seconds_until("empty hosts", lambda: not any(host.processes() for host in hosts), 60)
+    print(f"     the last process went after {gone:.1f} s")
     assert gone < LEASE + GRACE + 2, f"the last process went after {gone:.1f} s"
     check_nothing_left(place, hosts)
     place.run("run", place.workflow)

@@ -7,6 +7,8 @@ import ssh_flows
 import ssh_hosts
 from ssh_flows import check_nothing_left, end_with, pair, start_and_wait_for_checkpoint, tiny, trusted
 
+TRAINER = ("gnnflow-trainer", "--task")
+
 
 def test_runs_the_whole_line_on_bare_hosts_and_then_asks_no_host(place):
     hosts = pair()
@@ -63,13 +65,13 @@ def test_two_workflows_share_hosts_and_user_and_do_not_disturb_each_other(place)
         trusted(other, tiny(hosts, epochs=ssh_flows.LONG))
         second = other.start("run", other.workflow)
         first = place.start("run", place.workflow)
-        e2e.wait_until("a trainer of both on each host", lambda: first.poll() is not None or second.poll() is not None or
-                       all(len(host.process_of("gnnflow-trainer", "--task")) >= 2 for host in hosts), 120)
-        assert second.poll() is None, other.log()
         end_with(first, place, 0, 120)
+        e2e.wait_until("the other one's trainers", lambda: second.poll() is not None or
+                       all(host.process_of(*TRAINER) for host in hosts), 120)
         assert second.poll() is None, other.log()
-        trainers = [host.process_of("gnnflow-trainer", "--task") for host in hosts]
-        assert all(len(pids) == 1 for pids in trainers), f"of the other one remain {trainers}"
+        assert ssh_flows.attempts(other, "model") == ["running"], other.log()
+        trainers = [host.process_of(*TRAINER) for host in hosts]
+        assert all(len(pids) == 1 for pids in trainers), f"beside the other one's there are {trainers}"
         second.send_signal(15)
         end_with(second, other, 143)
         assert ssh_flows.attempts(place, "model") == ["succeeded"]
@@ -84,7 +86,7 @@ def test_stop_ends_a_detached_run_on_every_host(place):
     trusted(place, tiny(hosts, epochs=ssh_flows.LONG))
     begun = place.run("run", "--detach", place.workflow)
     assert begun.seconds < 10, f"run --detach took {begun.seconds:.1f} s"
-    e2e.wait_until("trainers", lambda: all(host.process_of("gnnflow-trainer", "--task") for host in hosts), 120)
+    e2e.wait_until("trainers", lambda: all(host.process_of(*TRAINER) for host in hosts), 120)
     place.run("status", place.workflow, "--exit-code", expect=10)
     place.run("stop", place.workflow)
     e2e.wait_until("the controller's end", lambda: not place.processes(), 30)

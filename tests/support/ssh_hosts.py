@@ -78,9 +78,16 @@ def isolated():
 
 
 def needs_namespaces(test):
-    """Marks a test that loopback ports cannot serve: without namespaces `main` says that it was not run."""
-    test.needs_namespaces = True
-    return test
+    """For a test that loopback ports cannot serve: without namespaces `main` says that it was not run."""
+    return needs("root and namespaces", isolated)(test)
+
+
+def needs(what, there):
+    """For a test that is run only where `there()`; else `main` names what it needs."""
+    def mark(test):
+        test.needs = getattr(test, "needs", []) + [(what, there)]
+        return test
+    return mark
 
 
 def ip(*arguments):
@@ -455,11 +462,12 @@ def main(tests):
         return
     enter()
     set_up_inside()
-    left_out = [name for name, test in tests.items()
-                if name.startswith("test_") and hasattr(test, "needs_namespaces") and not isolated()]
-    for name in left_out:
-        print(f"not run: {name} (needs root and namespaces)")
-    e2e.main({name: test for name, test in tests.items() if name not in left_out})
+    for name in [name for name in tests if name.startswith("test_")]:
+        missing = [what for what, there in getattr(tests[name], "needs", []) if not there()]
+        if missing:
+            print(f"not run: {name} (needs {', '.join(missing)})")
+            del tests[name]
+    e2e.main(tests)
 
 
 if __name__ == "__main__":

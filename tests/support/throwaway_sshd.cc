@@ -27,7 +27,8 @@ std::vector<int> descendants(int top) {
   for (const auto& entry : fs::directory_iterator("/proc", error)) {
     const auto pid = parse_integer(entry.path().filename().string());
     const std::string stat = pid ? read_file(entry.path() / "stat").value_or("") : "";
-    const std::vector<std::string> fields = split(stat.substr(std::min(stat.rfind(')') + 2, stat.size())), ' ');
+    const std::vector<std::string> fields =
+        split(stat.substr(std::min(stat.rfind(')') + 2, stat.size())), ' ');
     if (fields.size() > 1) parents.emplace_back(*pid, static_cast<int>(parse_integer(fields[1]).value_or(0)));
   }
   std::vector<int> found = {top};
@@ -72,7 +73,8 @@ void set_variable(const char* name, const std::optional<std::string>& value) {
 
 void make_ssh_key(const fs::path& file, const std::string& type, const std::string& passphrase) {
   ChildOptions options;
-  options.argv = {"/usr/bin/ssh-keygen", "-q", "-t", type, "-N", passphrase, "-C", "test", "-f", file.string()};
+  options.argv = {"/usr/bin/ssh-keygen", "-q", "-t", type, "-N", passphrase, "-C", "test", "-f",
+                  file.string()};
   if (Result<std::string> made = run_and_read(options, Deadline::after(kLimit)); !made)
     bug(made.error().message);
 }
@@ -86,12 +88,11 @@ ThrowawaySshd::ThrowawaySshd(std::vector<std::string> lines) : lines_(std::move(
   if (error || !create_folders(home())) bug("cannot write " + dir_.path().string());
   // sshd asks for it when root starts it.
   if (::geteuid() == 0) ::mkdir("/run/sshd", 0755);
+  user_ = ::getpwuid(::geteuid())->pw_name;
   change_host_key();
 }
 
 ThrowawaySshd::~ThrowawaySshd() { stop(); }
-
-std::string ThrowawaySshd::user() const { return ::getpwuid(::geteuid())->pw_name; }
 
 std::string ThrowawaySshd::host_key() const {
   const std::vector<std::string> words = split(read_file(dir_ / "host_key.pub").value_or(""), ' ');
@@ -122,7 +123,8 @@ void ThrowawaySshd::start() {
         port_, dir_.path().string(), dir_.path().string(), home().string(), mark(home()));
     dir_.file("sshd_config", text);
     ChildOptions options;
-    options.argv = {kServer.string(), "-D", "-f", (dir_ / "sshd_config").string(), "-E", (dir_ / "log").string()};
+    options.argv = {kServer.string(),       "-D", "-f", (dir_ / "sshd_config").string(), "-E",
+                    (dir_ / "log").string()};
     options.output = dir_ / "output";
     Result<ChildProcess> started = ChildProcess::start(options);
     if (!started) bug(started.error().message);

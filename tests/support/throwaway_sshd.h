@@ -20,7 +20,7 @@ class ThrowawaySshd {
   static bool is_installed();
 
   int port() const { return port_; }
-  std::string user() const;
+  const std::string& user() const { return user_; }
   fs::path home() const { return dir_ / "home"; }  // of who logs in
   fs::path identity() const { return dir_ / "user_key"; }
   // "ssh-ed25519 AAAA..." of its host key.
@@ -33,13 +33,14 @@ class ThrowawaySshd {
 
   // Another host key of this type from now on.
   void change_host_key(const std::string& type = "ed25519");
-  void stop();  // connections break
+  void stop();   // connections break
   void start();  // on the same port
 
  private:
   int count_in_log(std::string_view words) const;
   TempDir dir_;
   const std::vector<std::string> lines_;
+  std::string user_;
   int port_ = 0;
   int starts_ = 0;
   std::optional<ChildProcess> server_;
@@ -49,7 +50,8 @@ class ThrowawaySshd {
 void make_ssh_key(const fs::path& file, const std::string& type = "ed25519",
                   const std::string& passphrase = "");
 
-// HOME and the agent as a test wants them, put back at the end: what is in ~/.ssh of whoever runs the tests must not count.
+// HOME and the agent as a test wants them, put back at the end: what is in ~/.ssh of whoever runs the tests
+// must not count.
 class SshHome {
  public:
   SshHome();

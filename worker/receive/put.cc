@@ -154,6 +154,8 @@ Status Put::lock_one(size_t index, Deadline patience) {
   ticker_.set_waits("");
   if (!begun) return std::move(begun).error();
   files_[index] = std::move(*begun);
+  // What an earlier try has left is read now, while we say that we work, and not between two chunks.
+  if (files_[index] && !files_[index]->whole()) TRY(files_[index]->digest());
   return {};
 }
 

@@ -105,6 +105,23 @@ TEST_F(IncomingFileTest, OneAtATimeHoldsAPart) {
   EXPECT_FALSE(fs::exists(place.part));
 }
 
+TEST_F(IncomingFileTest, ThePartOfAnotherIsNeitherPublishedNorRemoved) {
+  const IncomingFile::Place place = place_of("hello world");
+  {
+    Result<std::optional<IncomingFile>> file = begin(place);
+    ASSERT_TRUE((*file)->write(bytes_of("hello world")));
+    fs::remove(place.part);
+    Result<std::optional<IncomingFile>> other = begin(place);
+    ASSERT_TRUE((*other)->write(bytes_of("hello")));
+    Status published = (*file)->publish();
+    ASSERT_FALSE(published);
+    EXPECT_EQ(exit_code(published.error().cause), 75);
+    EXPECT_FALSE(fs::exists(place.target));
+    ASSERT_TRUE((*file)->clear());
+  }
+  EXPECT_EQ(read_file(place.part).value_or(""), "hello");
+}
+
 TEST_F(IncomingFileTest, APartThatIsALinkOrAFolderIsRefused) {
   const IncomingFile::Place place = place_of("hello");
   dir.file("elsewhere", "mine");

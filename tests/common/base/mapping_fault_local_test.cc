@@ -74,6 +74,8 @@ TEST_F(MappingFault, AnUnmappedFileIsForgotten) {
           Result<Mapping> mapping = Mapping::open(dir.file("array.npy", "x"));
           data = mapping->bytes().data();
         }
+        // Nothing else may come to lie there.
+        ::mmap(const_cast<std::byte*>(data), 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
         fs::remove_all(dir.path());
         touch(data);
       },

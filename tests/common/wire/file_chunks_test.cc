@@ -53,6 +53,9 @@ TEST(OutgoingFile, NoticesThatTheFileWasChanged) {
   flipped[700'000] ^= 1;
   EXPECT_NE(said(dir.file("flipped", flipped)).find("its digest is "), std::string::npos);
   EXPECT_NE(said(dir.path()).find("not a plain file"), std::string::npos);
+  EXPECT_NE(
+      OutgoingFile::open({dir.file("empty", ""), 0, digest_of("x")}, 0).error().message.find("it is empty"),
+      std::string::npos);
   const fs::path path = dir.file("cut", content);
   Result<OutgoingFile> file = OutgoingFile::open({path, 1'500'000, digest_of(content)}, 0);
   ASSERT_TRUE(file && file->next());

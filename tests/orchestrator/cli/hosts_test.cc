@@ -40,10 +40,16 @@ TEST(Hosts, ListsWhatTheStateKnowsAlsoOfHostsThatTheWorkflowHasNoMore) {
   {
     Result<RunStore> store = RunStore::open(folder / ".gnnflow/flow");
     ASSERT_TRUE(store) << store.error().message;
-    HostRow row{"near", HostState::gone, "/srv/near"};
+    HostRow row;
+    row.name = "near";
+    row.state = HostState::gone;
+    row.root = "/srv/near";
     row.last_seen_ms = system_clock().unix_milliseconds() - 3 * 60'000;
     ASSERT_TRUE(store->set_host(row));
-    row = {"old", HostState::gone, "/srv/old"};
+    row = HostRow();
+    row.name = "old";
+    row.state = HostState::gone;
+    row.root = "/srv/old";
     row.entry = Json(Json::Object{{"address", "192.0.2.9"}});
     ASSERT_TRUE(store->set_host(row));
   }
@@ -72,7 +78,9 @@ TEST(Hosts, TrustOfAHostThatIsNotThereOrIsThisMachineIsRefused) {
 
 TEST(Hosts, TrustWhereAllHostsAreThisMachineHasNothingToDo) {
   TempDir folder;
-  folder.file("flow.yml", "gnnflow: 1\nname: flow\nhosts: { near: { address: local } }\nsteps: []\n");
+  folder.file("flow.yml",
+              "gnnflow: 1\nname: flow\nhosts: { near: { address: local } }\nsteps:\n"
+              "  - name: first\n    exec: { command: [ls] }\n");
   Ran ran = run_here(folder.path(), {"hosts", "trust", "flow.yml"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.err, "all hosts are this machine: there are no keys to learn\n");
@@ -93,6 +101,30 @@ TEST(Hosts, WithoutAStateAndAFileSaysWhatToGive) {
   ran = run_here(folder.path(), {"gc"});
   EXPECT_EQ(ran.code, 4);
   EXPECT_NE(ran.err.find("`gnnflow gc FILE`"), std::string::npos) << ran.err;
+}
+
+TEST(Hosts, TheCommandLineSaysTheActionAndItsHosts) {
+  Result<CommandLine> line =
+      parse_command_line({"hosts", "trust", "flow.yml", "near", "far", "--yes", "--set", "a=1"});
+  ASSERT_TRUE(line) << line.error().message;
+  EXPECT_EQ(line->command, "hosts");
+  EXPECT_EQ(line->action, "trust");
+  EXPECT_EQ(line->file, "flow.yml");
+  EXPECT_EQ(line->hosts, (std::vector<std::string>{"near", "far"}));
+  EXPECT_TRUE(line->yes);
+  EXPECT_FALSE(parse_command_line({"hosts", "check"}));  // which workflow?
+  line = parse_command_line({"hosts"});
+  ASSERT_TRUE(line) << line.error().message;
+  EXPECT_EQ(line->action, "");
+}
+
+TEST(Gc, TheCommandLineSaysWhatToKeep) {
+  Result<CommandLine> line = parse_command_line({"gc", "flow.yml", "--keep", "3", "--dry-run"});
+  ASSERT_TRUE(line) << line.error().message;
+  EXPECT_EQ(line->keep, 3);
+  EXPECT_TRUE(line->dry_run);
+  EXPECT_FALSE(line->all);
+  EXPECT_FALSE(parse_command_line({"gc", "--keep", "0"}));
 }
 
 TEST(HostFacts, AreReadBehindWhateverALoginShellPrints) {
@@ -116,11 +148,11 @@ TEST(HostFacts, CutShortOrChangedAreAnErrorAndNoMore) {
   const std::string whole = "gnnflow-check\nLinux\n6.1.0\nx86_64\n1000\n/dev/a 1000 600 400 60% /\n";
   for (size_t size = 0; size < whole.size(); ++size) {
     Result<HostFacts> facts = parse_facts(whole.substr(0, size), 0);
-    if (!facts) EXPECT_EQ(facts.error().cause, Cause::unfit);
+    EXPECT_TRUE(facts || facts.error().cause == Cause::unfit) << facts.error().message;
     std::string flipped = whole;
     flipped[size] ^= 0x10;
     facts = parse_facts(flipped, 0);
-    if (!facts) EXPECT_EQ(facts.error().cause, Cause::unfit);
+    EXPECT_TRUE(facts || facts.error().cause == Cause::unfit) << facts.error().message;
   }
   EXPECT_FALSE(parse_facts("This account is not available.\n", 0));
 }

@@ -178,6 +178,23 @@ TEST_F(SilentHost, WhatIsUnknownButNotGoneIsEndedBeforeItIsLost) {
   EXPECT_EQ(bench.store().attempts().value().front().state, AttemptState::cancelled);
 }
 
+TEST_F(SilentHost, WhatItsDaemonCannotAnswerForIsEndedBeforeItIsLost) {
+  bench.leave("work", "another key", AttemptState::running, TaskState::started);
+  bench.host().on_order([&](const Message& order) -> std::optional<Message> {
+    if (order.type() != "ask" || order.head.text_or("token", "") != kOld) return std::nullopt;
+    return message_of("reply", {{"ok", false}, {"cause", "failed"}, {"message", "too many open files"}});
+  });
+  bench.host().on_start([](const Json&) { return makes("thing", "made"); });
+  EXPECT_EQ(bench.run(), 0);
+  const auto orders = bench.host().orders_of(kOld);
+  const auto first = std::find(orders.begin(), orders.end(), "discard");
+  ASSERT_NE(first, orders.end());
+  EXPECT_NE(std::find(first, orders.end(), "ask"), orders.end());
+  const AttemptRow old = bench.store().attempts().value().front();
+  EXPECT_EQ(old.state, AttemptState::cancelled);
+  EXPECT_EQ(bench.store().tasks_of(old.id).value().front().state, TaskState::lost);
+}
+
 TEST_F(SilentHost, AJobThatDoesNotEndIsKilledAndNotCalledLost) {
   bench.per_tick = Milliseconds(1'000);
   bench.host().keep_jobs(true);

@@ -40,6 +40,12 @@ class NetworkTest : public ::testing::Test {
       }
     } else if (order.type() == "listen") {
       said.push_back(host + " listens on " + order.head.text_or("address", ""));
+      if (deaf.count(host) != 0) {
+        reply.head["ok"] = false;
+        reply.head["cause"] = "unreachable";
+        reply.head["message"] = "no such address here";
+        return reply;
+      }
       reply.head["port"] = 4000;
       reply.head["nonce"] = "nonce of " + host;
     } else if (order.type() == "dial") {
@@ -129,6 +135,19 @@ TEST_F(NetworkTest, APairThatCannotHearEachOtherIsToldBeforeAnythingStarts) {
              "answer in 10 s; open the ports of node2 to node1, or give node2 the `data_address` under "
              "which node1 can reach it"}));
   EXPECT_TRUE(given.empty());
+}
+
+TEST_F(NetworkTest, ADataAddressThatIsNotTheHostsIsTold) {
+  add_host("node1", "192.0.2.1");
+  add_host("node2", "192.0.2.2");
+  for (HostEntry& entry : bench.workflow.hosts) entry.data_address = "10.9.0." + entry.name.substr(4);
+  deaf = {"node2"};
+  train_on({"node1", "node2"});
+  EXPECT_EQ(bench.run(), 6);
+  EXPECT_EQ(
+      bench.observer.lines_with("failure"),
+      (Lines{"failure model: host node2 cannot listen on 10.9.0.2: host node2: no such address here; its "
+             "`data_address` must be an address of that machine"}));
 }
 
 TEST_F(NetworkTest, APairThatHeardEachOtherLaterIsTriedAgain) {

@@ -45,6 +45,20 @@ TEST_F(Recovery, AJobThatStillRunsIsJoined) {
   EXPECT_EQ(bench.host().started(), std::vector<std::string>{kToken});
 }
 
+TEST_F(Recovery, WhatAJoinedAttemptHasReportedBeforeIsKept) {
+  const AttemptRow old = bench.leave("work", bench.key_of("work"), AttemptState::running, TaskState::started);
+  ASSERT_TRUE(bench.store().set_metrics(old.id, Json(Json::Object{{"checkpoint", 3}, {"epoch", 3}})));
+  bench.start_job("controller", kToken);
+  bench.on_tick = [&] {
+    if (starts(kToken) < 2 || bench.host().running().empty()) return;
+    make_output(kToken);
+    bench.host().report(kToken, message_of("metrics", {{"epoch", 4}}));
+    bench.host().finish(kToken, 0);
+  };
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("work").metrics.dump(), R"({"checkpoint":3,"epoch":4})");
+}
+
 TEST_F(Recovery, AStartThatNeverArrivedIsSentAgainWithTheSameToken) {
   bench.leave("work", bench.key_of("work"), AttemptState::intent, TaskState::intent);
   EXPECT_EQ(bench.run(), 0);

@@ -76,11 +76,13 @@ TEST_F(Written, StatusNamesWhatAStepWaitsFor) {
   bench.host().on_start([](const Json& order) {
     return order.get("spec").text_or("step", "") == "one" ? goes_on() : makes("thing", "x");
   });
+  bench.per_tick = Milliseconds(100);  // it is written within a second
   std::string waits;
   bench.on_tick = [&] {
     const auto running = bench.host().running();
     const StepStatus two = bench.status_of("two");
-    if (running.empty() || two.state != StepState::waiting || two.row.waits.empty()) return;
+    const bool told = two.row.waits.starts_with("waits for cores");
+    if (running.empty() || two.state != StepState::waiting || !told) return;
     waits = two.row.waits;
     const fs::path out = bench.host().root() / "tmp" / running.front() / "out/thing";
     ASSERT_TRUE(create_folders(out));

@@ -280,7 +280,8 @@ class BareHost : public Host {
  public:
   BareHost(const BareRoot& bare, std::vector<std::string> worker) : bare_(bare), worker_(std::move(worker)) {}
   const std::string& name() const override { return name_; }
-  fs::path root() const override { return "/home/.cache/gnnflow/s1/node1"; }
+  fs::path root() const override { return fs::path("/home/.cache/gnnflow") / store_ / "node1"; }
+  const std::string& store() const { return store_; }
   Result<MessageLink> connect(Deadline) override {
     std::vector<std::string> words = worker_;
     for (const char* word : {"relay", "--root"}) words.push_back(word);
@@ -310,6 +311,8 @@ class BareHost : public Host {
   const BareRoot& bare_;
   const std::vector<std::string> worker_;
   const std::string name_ = "node1";
+  // Processes are found by their token, on all of a machine: no other test may have the same.
+  const std::string store_ = random_hex(8);
   std::vector<std::unique_ptr<ReceiverProcess>> relays_;
 };
 
@@ -369,13 +372,13 @@ class BareBundleTest : public testing::Test {
 void BareBundleTest::start_daemon_and_run_jobs() {
   BareHost host(*bare, bundle_command(folder, "gnnflow-worker"));
   const std::string said = bare->run(
-      command("gnnflow-worker", {"daemon", "--root", host.root().string(), "--store", "s1", "--host", "node1",
-                                 "--lease", "60000", "--grace", "1000", "--background"}));
+      command("gnnflow-worker", {"daemon", "--root", host.root().string(), "--store", host.store(), "--host",
+                                 "node1", "--lease", "60000", "--grace", "1000", "--background"}));
   ASSERT_EQ(said, "");
   RecordedEvents events;
   const auto soon = [] { return Deadline::after(Milliseconds(60'000)); };
   Result<std::unique_ptr<DaemonLink>> link = DaemonLink::open(
-      host, {.epoch = 1, .store = "s1", .lease = Milliseconds(60'000), .grace = Milliseconds(1000)},
+      host, {.epoch = 1, .store = host.store(), .lease = Milliseconds(60'000), .grace = Milliseconds(1000)},
       events.sink(), soon());
   ASSERT_TRUE(link) << link.error().message;
   daemon = static_cast<int>((*link)->greeting().integer_or("pid", 0));
@@ -405,25 +408,26 @@ void BareBundleTest::start_daemon_and_run_jobs() {
   Json generate;
   generate["kind"] = "generate";
   generate["options"] = options;
-  Message end = run("s1.r1.g.1.0", "worker", generate);
+  Message end = run(host.store() + ".r1.g.1.0", "worker", generate);
   EXPECT_EQ(end.head.integer_or("code", -1), 0) << end.head.dump();
   Json exec;
   exec["kind"] = "exec";
   exec["command"] = Json::Array{"sh", "-c", "echo bundle:$GNNFLOW_BUNDLE: > out; cat out"};
   exec["outputs"]["out"] = "out";
-  end = run("s1.r1.e.1.0", "exec", exec);
+  end = run(host.store() + ".r1.e.1.0", "exec", exec);
   EXPECT_EQ(end.head.integer_or("code", -1), 0) << end.head.dump();
   EXPECT_NE(end.head.text_or("tail", "").find("bundle::"), std::string::npos) << end.head.dump();
   Json evaluate;
   evaluate["kind"] = "evaluate";
   evaluate["options"] = Json::Object();
-  end = run("s1.r1.t.1.0", "trainer", evaluate);
+  end = run(host.store() + ".r1.t.1.0", "trainer", evaluate);
   const fs::path trainer = folder / "bin/gnnflow-trainer";
   if (fs::exists(bare->path() / trainer.relative_path())) {  // it says itself what its task lacks
     EXPECT_EQ(end.head.integer_or("code", 0), 2) << end.head.dump();
     EXPECT_NE(end.head.text_or("message", "").find("inputs.partition"), std::string::npos) << end.head.dump();
   } else {
-    EXPECT_EQ(end.head.text_or("message", ""), "starting " + trainer.string() + ": No such file or directory");
+    EXPECT_EQ(end.head.text_or("message", ""),
+              "starting " + trainer.string() + ": No such file or directory");
   }
   Message goodbye;
   goodbye.head["type"] = "goodbye";

@@ -217,6 +217,9 @@ TEST_F(FarFilesTest, AChangedSourceIsBadDataAndNamed) {
   refused("it has 5 bytes instead of 2500000");
   fs::remove(source / "x");
   refused("it is not there");
+  source.file("x", "");
+  file.bytes = 0;
+  refused("it is empty, its digest was");
   EXPECT_TRUE(put(far, {make("x", content)}));
 }
 

@@ -12,7 +12,8 @@ namespace {
 const std::string kFirst = "AAAAC3NzaC1lZDI1NTE5AAAAIEnPjQbDbHiVKStJgZW2aFtW+29bAAiARPcjAuZtFpjo";
 const std::string kSecond = "AAAAC3NzaC1lZDI1NTE5AAAAIBBzwL8tpzK8N0OimX58odYQktNiUFKCZmDeKs1YTkJU";
 const std::string kEcdsa =
-    "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEVfCrUTBp/4GV8dnsIkR0ZxHHMINMERYyvidPGc2b31ArsWPlNsrFxW"
+    "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEVfCrUTBp/"
+    "4GV8dnsIkR0ZxHHMINMERYyvidPGc2b31ArsWPlNsrFxW"
     "oHSzKJjWxvngorcmy0j6vTZey2J+We0=";
 
 HostKey key(const std::string& base64) {
@@ -70,12 +71,12 @@ TEST_F(KnownHostsTest, HashedNamesAreFound) {
   EXPECT_EQ(of(text).look("node1", 22, key(kSecond)).place, place(1));
 }
 
-TEST_F(KnownHostsTest, APortHasItsOwnLineAndTheBareNameCountsOnlyWithThisVeryKey) {
-  const std::string both =
-      "node1 ssh-ed25519 " + kFirst + "\n[node1]:2222 ssh-ed25519 " + kSecond + "\n";
+TEST_F(KnownHostsTest, APortGoesByItsOwnLineAndOnlyWithoutOneByTheBareName) {
+  const std::string both = "node1 ssh-ed25519 " + kFirst + "\n[node1]:2222 ssh-ed25519 " + kSecond + "\n";
   EXPECT_EQ(verdict(both, "node1", 2222, kSecond), KeyVerdict::known);
   EXPECT_EQ(verdict(both, "node1", 22, kSecond), KeyVerdict::changed);
-  EXPECT_EQ(verdict(both, "node1", 2222, kFirst), KeyVerdict::known);
+  EXPECT_EQ(verdict(both, "node1", 2222, kFirst), KeyVerdict::changed);
+  EXPECT_EQ(verdict(both, "node1", 2223, kFirst), KeyVerdict::known);
   EXPECT_EQ(verdict(both, "node1", 2223, kSecond), KeyVerdict::unknown);
   EXPECT_EQ(verdict("[node1]:2222 ssh-ed25519 " + kFirst + "\n", "node1", 22), KeyVerdict::unknown);
 }
@@ -91,13 +92,13 @@ TEST_F(KnownHostsTest, PatternsListsAndNegationsAreUnderstood) {
 }
 
 TEST_F(KnownHostsTest, ARevokedKeyIsRefusedWhateverElseIsSaid) {
-  const std::string text =
-      "node1 ssh-ed25519 " + kFirst + "\n@revoked * ssh-ed25519 " + kFirst + "\n";
+  const std::string text = "node1 ssh-ed25519 " + kFirst + "\n@revoked * ssh-ed25519 " + kFirst + "\n";
   const KeyFinding found = of(text).look("node1", 22, key(kFirst));
   EXPECT_EQ(found.verdict, KeyVerdict::revoked);
   EXPECT_EQ(found.place, place(2));
   EXPECT_EQ(verdict(text, "node1", 22, kSecond), KeyVerdict::changed);
-  EXPECT_EQ(verdict("@revoked node1 ssh-ed25519 " + kFirst + "\n", "node1", 22, kSecond), KeyVerdict::unknown);
+  EXPECT_EQ(verdict("@revoked node1 ssh-ed25519 " + kFirst + "\n", "node1", 22, kSecond),
+            KeyVerdict::unknown);
 }
 
 TEST_F(KnownHostsTest, LinesThatCannotBeReadArePassedOver) {

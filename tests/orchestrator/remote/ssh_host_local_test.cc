@@ -1,7 +1,7 @@
-// A far host behind a real sshd: programs brought there, a daemon, files, and what is told when it goes wrong.
-#include "orchestrator/remote/ssh_host.h"
-
+// A far host behind a real sshd: programs brought there, a daemon, files, and what is told when it goes
+// wrong.
 #include <csignal>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -10,6 +10,7 @@
 
 #include "common/base/digest.h"
 #include "orchestrator/remote/daemon_link.h"
+#include "orchestrator/remote/ssh_host.h"
 #include "tests/orchestrator/remote/recorded_events.h"
 #include "tests/support/fake_host.h"
 #include "tests/support/throwaway_sshd.h"
@@ -60,7 +61,8 @@ class SshHostTest : public testing::Test {
 
   SshHostOptions options() const {
     SshHostOptions options;
-    options.target = {"node2", "127.0.0.1", server.user(), server.port(), server.identity(), home.path() / "known_hosts"};
+    options.target = {"node2",       "127.0.0.1",       server.user(),
+                      server.port(), server.identity(), home.path() / "known_hosts"};
     options.workspace = "~/work";
     options.store_id = kStore;
     options.programs = small_programs();
@@ -200,6 +202,26 @@ TEST_F(SshHostTest, ATransferThatBreaksGoesOnWhereItBroke) {
   EXPECT_GE(server.logins(), 2);
 }
 
+TEST_F(SshHostTest, ATransferOutlivesAHostThatIsAwayForAMoment) {
+  SshHost host(options());
+  ASSERT_FALSE(*host.daemon_alive());
+  const HostFile large = file("b", std::string(48 << 20, 'x'));
+  std::thread comes_back;
+  const TransferProgress breaks = [&](int64_t done) {
+    if (comes_back.joinable() || done < (4 << 20)) return;
+    server.stop();
+    comes_back = std::thread([&] {
+      ::usleep(1'500'000);
+      server.start();
+    });
+  };
+  Status put = host.put(here / "from", {large}, "data/d", breaks, stop);
+  ASSERT_TRUE(comes_back.joinable());
+  comes_back.join();
+  ASSERT_TRUE(put) << put.error().message;
+  EXPECT_EQ(digest_of_file(host.root() / "data/d/b").value_or(""), large.digest);
+}
+
 TEST_F(SshHostTest, AHostThatIsDownIsNamedByEveryCall) {
   SshHost host(options());
   server.stop();
@@ -301,18 +323,22 @@ class OddShell : public SshHostTest {
 };
 
 TEST_F(OddShell, ABannerOnBothStreamsDoesNotMatter) {
-  EXPECT_EQ(error_with("echo 'Welcome to this machine'; echo gnnflow-probe? >&2; eval \"$SSH_ORIGINAL_COMMAND\""), "");
+  EXPECT_EQ(
+      error_with("echo 'Welcome to this machine'; echo gnnflow-probe? >&2; eval \"$SSH_ORIGINAL_COMMAND\""),
+      "");
 }
 
 TEST_F(OddShell, NoCommandsAtAllIsTold) {
   const std::string message = error_with("echo 'This account is currently not available.'; exit 1");
-  expect_has(message,
-             "commands cannot be run there (exit code 1): This account is currently not available.; a host needs a "
-             "login shell, /bin/sh and coreutils");
+  expect_has(
+      message,
+      "commands cannot be run there (exit code 1): This account is currently not available.; a host needs a "
+      "login shell, /bin/sh and coreutils");
 }
 
 TEST_F(OddShell, NoShellIsTold) {
-  const std::string message = error_with("echo 'bash: line 1: /bin/sh: No such file or directory' >&2; exit 127");
+  const std::string message =
+      error_with("echo 'bash: line 1: /bin/sh: No such file or directory' >&2; exit 127");
   expect_has(message, "commands cannot be run there (exit code 127): bash: line 1: /bin/sh: No such file");
 }
 

@@ -1,6 +1,5 @@
 // Sessions with a real sshd: what is refused and how, and that programs behind any login shell are heard.
-#include "orchestrator/remote/ssh_session.h"
-
+#include <atomic>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/text.h"
+#include "orchestrator/remote/ssh_session.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/throwaway_sshd.h"
 
@@ -22,7 +22,8 @@ class SshSessionTest : public testing::Test {
   void SetUp() override { ASSERT_TRUE(ThrowawaySshd::is_installed()) << "openssh-server is missing"; }
 
   SshTarget target_of(const ThrowawaySshd& server) const {
-    return {"node2", "127.0.0.1", server.user(), server.port(), server.identity(), home.path() / "known_hosts"};
+    return {"node2",       "127.0.0.1",       server.user(),
+            server.port(), server.identity(), home.path() / "known_hosts"};
   }
   void trust(const ThrowawaySshd& server) const { write_known(server.known_hosts_line()); }
   void write_known(const std::string& text) const {
@@ -93,6 +94,9 @@ TEST_F(SshSessionTest, RunsCommandsAndTellsTheirOutputErrorsAndEnd) {
   EXPECT_EQ(run->status, 3);
   EXPECT_EQ(run->out, "hello");
   EXPECT_EQ(run->errors, "oops");
+  Result<FarRun> coloured = session->run("/bin/sh -c 'printf \"\\033[31mred\\nline\" >&2'", "", soon());
+  ASSERT_TRUE(coloured) << coloured.error().message;
+  EXPECT_EQ(coloured->errors, "[31mred\nline") << "escape sequences of others";
   Result<FarRun> killed = session->run("/bin/sh -c 'kill -9 $$'", "", soon());
   ASSERT_TRUE(killed) << killed.error().message;
   EXPECT_NE(killed->status, 0);
@@ -117,6 +121,32 @@ TEST_F(SshSessionTest, CarriesMegabytesBothWaysOverSeveralChannelsAtOnce) {
   }
   for (std::thread& user : users) user.join();
   for (const std::string& one : got) EXPECT_EQ(one == sent, true) << one.size();
+}
+
+TEST_F(SshSessionTest, KeysAreExchangedAnewInTheMiddleOfATransfer) {
+  ThrowawaySshd server({"RekeyLimit 1M"});
+  trust(server);
+  auto session = open(target_of(server));
+  ASSERT_TRUE(session);
+  std::string sent(24 << 20, 'x');
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7919 >> 7);
+  Result<FarProgram> program = session->start("cat", soon());
+  ASSERT_TRUE(program) << program.error().message;
+  std::string got;
+  std::thread reads([&] {
+    std::string bytes(1 << 16, '\0');
+    for (ssize_t count = 0; (count = ::read(program->pipe.get(), bytes.data(), bytes.size())) > 0;)
+      got.append(bytes.data(), static_cast<size_t>(count));
+  });
+  for (size_t at = 0; at < sent.size();) {
+    const ssize_t count = ::send(program->pipe.get(), sent.data() + at, sent.size() - at, MSG_NOSIGNAL);
+    ASSERT_GT(count, 0);
+    at += static_cast<size_t>(count);
+  }
+  ::shutdown(program->pipe.get(), SHUT_WR);
+  reads.join();
+  EXPECT_EQ(program->end.status(soon()), 0);
+  EXPECT_TRUE(got == sent) << got.size();
 }
 
 // What is read for one channel may hold the answer that another waits for: none is left lying.
@@ -203,7 +233,8 @@ TEST_F(SshSessionTest, AnUnknownHostKeyIsRefusedAndHostsTrustIsNamed) {
   ThrowawaySshd server;
   write_known("");
   const std::string message = refusal(target_of(server));
-  EXPECT_EQ(message, place(server) + ": its host key is not known: ssh-ed25519 " + fingerprint(server.host_key()) +
+  EXPECT_EQ(message, place(server) + ": its host key is not known: ssh-ed25519 " +
+                         fingerprint(server.host_key()) +
                          "; compare it, then record it with `gnnflow hosts trust FILE`");
   EXPECT_EQ(server.logins(), 0);
 }
@@ -214,8 +245,8 @@ TEST_F(SshSessionTest, AChangedHostKeyIsRefusedWithBothFingerprintsAndTheLine) {
   const std::string before = fingerprint(server.host_key());
   server.change_host_key();
   const std::string message = refusal(target_of(server));
-  expect_has(message, "its host key has changed: it shows ssh-ed25519 " + fingerprint(server.host_key()) + ", but " +
-                          known_line(1) + " has ssh-ed25519 " + before);
+  expect_has(message, "its host key has changed: it shows ssh-ed25519 " + fingerprint(server.host_key()) +
+                          ", but " + known_line(1) + " has ssh-ed25519 " + before);
 }
 
 TEST_F(SshSessionTest, AHostKeyOfAnotherTypeIsRefused) {
@@ -307,7 +338,8 @@ TEST_F(SshSessionTest, ThePortThatNobodyListensOnIsNamed) {
 
 TEST_F(SshSessionTest, ANameWithoutAnAddressIsNamed) {
   const std::string message = refusal({"node2", "no-such-host.invalid", "ann", 22, {}, {}});
-  expect_has(message, "host node2 (ann@no-such-host.invalid:22): the name 'no-such-host.invalid' has no address: ");
+  expect_has(message,
+             "host node2 (ann@no-such-host.invalid:22): the name 'no-such-host.invalid' has no address: ");
 }
 
 TEST_F(SshSessionTest, AHostThatAcceptsAndStaysSilentIsGivenUpWithItsStage) {
@@ -334,7 +366,7 @@ TEST_F(SshSessionTest, AHostThatAcceptsAndStaysSilentIsGivenUpWithItsStage) {
 TEST_F(SshSessionTest, AServerThatHangsUpIsTriedAgainAndThenNamed) {
   Listener port;
   port.listen();
-  int calls = 0;
+  std::atomic<int> calls = 0;
   std::jthread hangs_up([&](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       FileDescriptor caller = port.accept();
@@ -390,8 +422,9 @@ TEST_F(SshSessionTest, TheConfigurationSaysUserPortKeyAndKnownHosts) {
 
 TEST_F(SshSessionTest, AJumpOfTheConfigurationIsGoneThrough) {
   ThrowawaySshd jump, server;
-  home.config("Host gate\n  HostName 127.0.0.1\n  Port " + std::to_string(jump.port()) + "\n  User " + jump.user() +
-              "\n  IdentityFile " + jump.identity().string() + "\nHost worker\n  HostName 127.0.0.1\n  ProxyJump gate\n");
+  home.config("Host gate\n  HostName 127.0.0.1\n  Port " + std::to_string(jump.port()) + "\n  User " +
+              jump.user() + "\n  IdentityFile " + jump.identity().string() +
+              "\nHost worker\n  HostName 127.0.0.1\n  ProxyJump gate\n");
   SshTarget target = target_of(server);
   target.address = "worker";
   write_known(jump.known_hosts_line());
@@ -408,11 +441,29 @@ TEST_F(SshSessionTest, AJumpOfTheConfigurationIsGoneThrough) {
   EXPECT_EQ(trimmed(run->out), std::to_string(sent.size()));
 
   write_known(server.known_hosts_line());
-  expect_has(refusal(target), place(server) + ": jump (" + jump.user() + "@127.0.0.1:" + std::to_string(jump.port()) +
-                                  "): its host key is not known");
+  expect_has(refusal(target), place(server) + ": jump (" + jump.user() + "@127.0.0.1:" +
+                                  std::to_string(jump.port()) + "): its host key is not known");
   server.stop();
   write_known(jump.known_hosts_line());
   expect_has(refusal(target), "Connection refused");
+}
+
+TEST_F(SshSessionTest, SeveralJumpsAreGoneThroughInTheirOrder) {
+  ThrowawaySshd first, second, server;
+  const auto gate = [](const std::string& name, const ThrowawaySshd& jump) {
+    return "Host " + name + "\n  HostName 127.0.0.1\n  Port " + std::to_string(jump.port()) + "\n  User " +
+           jump.user() + "\n  IdentityFile " + jump.identity().string() + "\n";
+  };
+  home.config(gate("first", first) + gate("second", second) +
+              "Host worker\n  HostName 127.0.0.1\n  ProxyJump first,second\n");
+  SshTarget target = target_of(server);
+  target.address = "worker";
+  write_known("");
+  expect_has(refusal(target), "127.0.0.1:" + std::to_string(first.port()) + "): its host key is not known");
+  EXPECT_EQ(second.connections(), 0);
+  write_known(first.known_hosts_line() + second.known_hosts_line() + server.known_hosts_line());
+  EXPECT_TRUE(open(target));
+  EXPECT_EQ(second.logins(), 1);
 }
 
 TEST_F(SshSessionTest, AProxyCommandThatIsNoJumpIsRefusedWithWhatToWrite) {
@@ -424,7 +475,8 @@ TEST_F(SshSessionTest, AProxyCommandThatIsNoJumpIsRefusedWithWhatToWrite) {
 }
 
 TEST_F(SshSessionTest, ALoginShellThatPrintsABannerIsPassedOver) {
-  ThrowawaySshd server({"ForceCommand echo 'Welcome! gnnflow-ready 2'; echo to stderr >&2; eval \"$SSH_ORIGINAL_COMMAND\""});
+  ThrowawaySshd server(
+      {"ForceCommand echo 'Welcome! gnnflow-ready 2'; echo to stderr >&2; eval \"$SSH_ORIGINAL_COMMAND\""});
   trust(server);
   auto session = open(target_of(server));
   ASSERT_TRUE(session);
@@ -451,13 +503,16 @@ TEST_F(SshSessionTest, AProgramThatDoesNotBeginIsToldWithItsLastWords) {
   trust(server);
   auto session = open(target_of(server));
   ASSERT_TRUE(session);
-  Result<FarLink> link = start_messages(*session, "/bin/sh -c 'echo some talk; echo no such thing >&2; exit 127'", soon());
+  Result<FarLink> link =
+      start_messages(*session, "/bin/sh -c 'echo some talk; echo no such thing >&2; exit 127'", soon());
   ASSERT_FALSE(link);
-  EXPECT_EQ(link.error().message, place(server) +
-                                      ": it ended before it said that it is ready (exit code 127): no such thing; its "
-                                      "output was 'some talk'");
+  EXPECT_EQ(link.error().message,
+            place(server) +
+                ": it ended before it said that it is ready (exit code 127): no such thing; its "
+                "output was 'some talk'");
   EXPECT_EQ(link.error().cause, Cause::unreachable);
-  link = start_messages(*session, "/bin/sh -c 'echo write error: No space left on device >&2; exit 1'", soon());
+  link =
+      start_messages(*session, "/bin/sh -c 'echo write error: No space left on device >&2; exit 1'", soon());
   ASSERT_FALSE(link);
   EXPECT_EQ(exit_code(link.error().cause), 13);
 }

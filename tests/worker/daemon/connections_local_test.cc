@@ -105,10 +105,12 @@ TEST_F(Connections, WaitQuietlyWhileNoDescriptorIsLeft) {
 }
 
 TEST_F(Connections, SighupEndsTheDaemonLikeSigterm) {
+  auto before = ::signal(SIGHUP, SIG_DFL);  // the tests themselves may run under nohup
   DaemonUnderTest daemon(root);
   DaemonClient client(root);
   client.start_exec(kToken, {"sleep", "600"});
   ASSERT_TRUE(becomes_true([&] { return processes_with("GNNFLOW_TOKEN", kToken).size() >= 2; }));
+  ::signal(SIGHUP, before);
   ::kill(daemon.pid(), SIGHUP);
   const std::optional<ExitState> end = daemon.wait(Milliseconds(10'000));
   ASSERT_TRUE(end);
@@ -117,9 +119,9 @@ TEST_F(Connections, SighupEndsTheDaemonLikeSigterm) {
 }
 
 TEST_F(Connections, SighupThatWasIgnoredAtTheStartStaysIgnored) {
-  ::signal(SIGHUP, SIG_IGN);
+  auto before = ::signal(SIGHUP, SIG_IGN);
   DaemonUnderTest daemon(root);
-  ::signal(SIGHUP, SIG_DFL);
+  ::signal(SIGHUP, before);
   DaemonClient client(root);
   ::kill(daemon.pid(), SIGHUP);
   EXPECT_FALSE(daemon.wait(Milliseconds(500)));
