@@ -38,7 +38,10 @@ Status get_piece(Host& host, const fs::path& from, const fs::path& to, const Sto
   TRY(auto files, parse_manifest(text, "manifest of " + from.string() + " on " + host.name()));
   TRY(create_folders(to));
   TRY(host.get(from, files, to, kNoProgress, halt));
-  return write_file_atomically(manifest_of(to), text);
+  const fs::path manifest = manifest_of(from);
+  return host.get(from.parent_path(),
+                  {{manifest.filename(), static_cast<int64_t>(text.size()), digest_of(text)}},
+                  to.parent_path(), kNoProgress, halt);
 }
 
 Status check_piece(Host& host, const fs::path& path) {
@@ -60,12 +63,15 @@ Status put_local(Host& host, const fs::path& from, const fs::path& to, const Sto
     TRY(auto file, host_file(from, halt));
     return host.put(from.parent_path(), {file}, to, kNoProgress, halt);
   }
-  for (const auto& entry : fs::recursive_directory_iterator(from, error)) {
-    if (!entry.is_regular_file(error)) continue;
-    TRY(auto file, host_file(entry.path(), halt));
-    file.path = entry.path().lexically_relative(from).string();
+  for (auto at = fs::recursive_directory_iterator(from, error);
+       !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    std::error_code unknown;
+    if (!at->is_regular_file(unknown)) continue;
+    TRY(auto file, host_file(at->path(), halt));
+    file.path = at->path().lexically_relative(from).string();
     files.push_back(std::move(file));
   }
+  if (error) return Error{Cause::bad_data, from.string() + " cannot be read: " + error.message()};
   return host.put(from, files, to / from.filename(), kNoProgress, halt);
 }
 
@@ -73,7 +79,7 @@ Status put_local(Host& host, const fs::path& from, const fs::path& to, const Sto
 
 std::string part_name(int part) { return "part-" + std::to_string(part); }
 
-Result<std::vector<LocationRow>> Locations::of(const std::string& digest, const std::string& piece) {
+Result<std::vector<LocationRow>> Locations::of(const std::string& digest, const std::string& piece) const {
   std::vector<LocationRow> found;
   if (!store_) return found;
   TRY(auto rows, store_->locations_of(digest));
@@ -84,7 +90,7 @@ Result<std::vector<LocationRow>> Locations::of(const std::string& digest, const 
 }
 
 Result<std::optional<std::string>> Locations::on(const std::string& host, const std::string& digest,
-                                                 const std::string& piece) {
+                                                 const std::string& piece) const {
   TRY(auto rows, of(digest, piece));
   for (const LocationRow& row : rows) {
     if (row.host == host) return std::optional(row.path);

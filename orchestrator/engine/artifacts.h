@@ -29,8 +29,8 @@ class Locations {
 
   // Below the host's root; nothing when no verified copy is there.
   Result<std::optional<std::string>> on(const std::string& host, const std::string& digest,
-                                        const std::string& piece);
-  Result<std::vector<LocationRow>> of(const std::string& digest, const std::string& piece);
+                                        const std::string& piece) const;
+  Result<std::vector<LocationRow>> of(const std::string& digest, const std::string& piece) const;
   // Why a copy that the store knows cannot be used: "file x is gone"; empty: it can, or is on a host that
   // would have to be asked.
   std::string fault(const LocationRow& location) const;
@@ -45,8 +45,8 @@ class Locations {
   Roots roots_;
 };
 
-// Moves pieces between hosts, always over this machine. The engine's thread only; so are the callbacks. `halt`
-// and the pool outlive it: what hosts' threads do may go on when it is gone.
+// Moves pieces between hosts, always over this machine. The engine's thread only; so are the callbacks.
+// `halt` and the pool outlive it: what hosts' threads do may go on when it is gone.
 class Artifacts {
  public:
   using Then = std::function<void(Result<fs::path>)>;  // the absolute path on the host

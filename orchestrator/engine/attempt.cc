@@ -160,7 +160,7 @@ void Attempt::end_now(int index, const std::string& why) {
                     });
 }
 
-// Its end may be on its way as an event: the journal has it first. Nothing of it runs, whatever the answer is.
+// Nothing of it runs any more. Its end may be on its way as an event: the journal has it first.
 void Attempt::gone_now(int index, const std::string& why) {
   bench_.pool.order(tasks_[index].row.host, order_for("ask", tasks_[index].row.token), kOrderLimit,
                     [this, index, why](Result<Message> answer) {

@@ -82,7 +82,7 @@ Status copy_here(Host& host, const fs::path& from, const fs::path& to, const Sto
   TRY(remove_tree(to));
   TRY(create_folders(to));
   TRY(host.get(from, index.files, to, kNoProgress, stop));
-  TRY(write_file_atomically(to / kIndex, text));
+  TRY(host.get(from, {{kIndex, static_cast<int64_t>(text.size()), digest_of(text)}}, to, kNoProgress, stop));
   const auto epoch = parse_integer(to.filename().string());
   return keep_the_last_two(to.parent_path(), epoch.value_or(0), index.best_epoch);
 }

@@ -33,7 +33,7 @@ class Checkpoints {
   // One was made. A newer one takes the place of one that waits to be copied.
   void made(const std::string& host, int64_t epoch, int64_t bytes);
   void copy_next();  // in the background, what waits; not before what made() has written is committed
-  void stop();  // what is being copied stays unfinished
+  void stop();       // what is being copied stays unfinished
 
   // All that could be had, the best first: the newest, and of these the one that is nearest to `host`.
   // `unreachable` when `host` itself gives no answer.

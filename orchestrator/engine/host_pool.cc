@@ -151,7 +151,7 @@ bool HostPool::worth_waiting(const std::string& host, Monotonic began) const {
   return clock_.now() - began < (entry.link ? std::min(kFilesLimit, lost_after()) : lost_after());
 }
 
-void HostPool::set_state(const std::string& host, HostState state) {
+Status HostPool::set_state(const std::string& host, HostState state) {
   Entry& entry = *entries_.at(host);
   HostRow row = entry.row;
   row.state = state;
@@ -161,8 +161,9 @@ void HostPool::set_state(const std::string& host, HostState state) {
   row.last_seen_ms = std::max(row.last_seen_ms, entry.last_seen);
   const bool same = row.state == entry.row.state && row.root == entry.row.root && row.pid == entry.row.pid &&
                     row.boot == entry.row.boot;
+  if (!same && states_) TRY(states_(row));
   entry.row = row;
-  if (!same && states_) states_(row);
+  return {};
 }
 
 void HostPool::ask_lock(const std::string& host, std::function<void(Result<bool>)> then) {
@@ -194,9 +195,14 @@ void HostPool::reach(const std::string& host, std::function<void(Status)> then) 
   entry.waiting.push_back(std::move(then));
   if (std::exchange(entry.reaching, true)) return;
   // One that was up keeps its row: what is stored of it still says where to look.
+  Status kept;
   if (entry.row.state != HostState::up || entry.row.root != entry.host->root())
-    set_state(host, HostState::intent);
+    kept = set_state(host, HostState::intent);
   const int generation = ++entry.generation;
+  if (!kept) {
+    return happenings_.post(
+        [this, host, generation, error = kept.error()] { connected(host, generation, error); });
+  }
   call(host, [this, host, generation](Host& at) {
     const Deadline deadline = Deadline::after(kReachLimit);
     auto link = std::make_shared<Result<std::shared_ptr<DaemonLink>>>(open(at, generation));
@@ -230,7 +236,7 @@ void HostPool::connected(const std::string& host, int generation, Result<std::sh
     entry.last_seen = clock_.unix_milliseconds();
     entry.unanswered = 0;
     entry.next_beat = clock_.now() + kBeatEvery;
-    set_state(host, HostState::up);
+    (void)set_state(host, HostState::up);  // the daemon is there: whoever keeps it knows that it could not
   } else {
     status = Status(std::move(link).error().within("daemon of host " + host));
   }
@@ -355,7 +361,7 @@ void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit
   lock.unlock();
   for (auto& [name, entry] : entries_) {
     entry->link.reset();
-    if (gone.count(name) != 0) set_state(name, HostState::gone);
+    if (gone.count(name) != 0) (void)set_state(name, HostState::gone);
   }
 }
 

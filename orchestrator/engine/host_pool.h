@@ -45,8 +45,9 @@ class HostPool {
  public:
   using EventSink = std::function<void(const std::string& host, const Message& event)>;
   using ClosedSink = std::function<void(const std::string& host, const std::string& why)>;
-  // `intent` comes before anything is started there: whoever keeps it must have done so when this returns.
-  using StateSink = std::function<void(const HostRow& row)>;
+  // `intent` comes before anything is started there: whoever keeps it has done so when this returns, and
+  // nothing is started when it cannot be kept.
+  using StateSink = std::function<Status(const HostRow& row)>;
 
   HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
            const Clock& clock);
@@ -124,7 +125,7 @@ class HostPool {
   void note_contact(const std::string& host);
   bool worth_waiting(const std::string& host, Monotonic began) const;
   void beat(const std::string& host);
-  void set_state(const std::string& host, HostState state);
+  Status set_state(const std::string& host, HostState state);
   Result<std::shared_ptr<DaemonLink>> open(Host& host, int generation);  // on the host's thread
   void connected(const std::string& host, int generation, Result<std::shared_ptr<DaemonLink>> link);
   void received(const std::string& host, int generation, const Message& event);

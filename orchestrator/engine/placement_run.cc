@@ -268,6 +268,18 @@ void PlacementRun::fail(const Error& error) {
   finish();
 }
 
+// With the tasks that were not begun.
+void PlacementRun::store_bad_end() {
+  for (TaskRow& task : tasks_) {
+    if (is_final(task.state)) continue;
+    task.state = TaskState::killed;
+    task.code = exit_code(end_.cause);
+    task.ended_ms = bench_.clock.unix_milliseconds();
+    bench_.commit(bench_.store.set_task(task));
+  }
+  bench_.commit(bench_.store.set_attempt(row_.id, end_.state, name_of(end_.cause), end_.message));
+}
+
 void PlacementRun::finish() {
   over_ = true;
   row_.state = end_.state;
@@ -284,7 +296,7 @@ void PlacementRun::finish() {
     summary_ += bytes_sent_ == 0 ? "nothing to send" : bytes_text(bytes_sent_) + " sent";
     if (bytes_there_ > 0) summary_ += ", " + bytes_text(bytes_there_) + " were there";
   } else {
-    bench_.commit(bench_.store.set_attempt(row_.id, end_.state, name_of(end_.cause), end_.message));
+    bench_.together([&] { store_bad_end(); });
   }
   ended_(*this);
 }

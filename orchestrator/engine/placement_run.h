@@ -53,6 +53,7 @@ class PlacementRun {
   bool holds(const std::string& host, int part);
   std::vector<int> parts_of(const std::string& host) const;
   void fail(const Error& error);
+  void store_bad_end();
   void finish();
 
   Workbench& bench_;

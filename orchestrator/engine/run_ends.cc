@@ -106,8 +106,8 @@ void RunLoop::ended_badly(int index, const AttemptEnd& end, bool joined) {
 void RunLoop::try_again(int index, const std::string& why) {
   StepRun& step = steps_[index];
   step.reason = "again, because " + why;
-  news(index, "retrying", why);
   set_step(index, Decision::attempt, 0, step.reason);  // no attempt: one is due
+  news(index, "retrying", why);
   step.phase = StepRun::Phase::decided;
   if (step.kind->nature() == Nature::placement) {
     step.phase = StepRun::Phase::waiting;
@@ -152,8 +152,7 @@ void RunLoop::store_failure(int index, const Error& error) {
     if (auto row = begin_row(index, {}, none)) attempt = row->id;
   }
   if (attempt == 0) return;
-  bench_.commit(
-      setup_.store->set_attempt(attempt, AttemptState::failed, name_of(error.cause), error.message));
+  end_row(attempt, AttemptState::failed, error.cause, error.message);
 }
 
 // What a placement has brought may be what is damaged: the next run compares it with its digests, and sends

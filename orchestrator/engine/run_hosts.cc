@@ -145,7 +145,7 @@ void RunLoop::reached(int index, const std::string& host, Status status) {
   StepRun& step = steps_[index];
   step.asked.erase(host);
   if (status) greeted(host);
-  if (step.phase != StepRun::Phase::reaching || stopping_) return;
+  if (step.phase != StepRun::Phase::reaching || stopping_ || bench_.broken) return;
   if (!status) {
     const bool lost = status.error().cause == Cause::unreachable || status.error().cause == Cause::temporary;
     if (lost && step.joined) recover(host);

@@ -8,11 +8,6 @@
 #include "orchestrator/engine/results.h"
 
 namespace gnnflow {
-namespace {
-
-constexpr Milliseconds kGoodbyeSlack{10'000};
-
-}  // namespace
 
 std::vector<PlanStep> plan_steps(const Workflow& workflow, const StepKinds& kinds) {
   std::map<std::string, int> index;
@@ -76,7 +71,11 @@ RunLoop::RunLoop(EngineSetup setup)
   began_ms_ = setup_.clock->unix_milliseconds();
   pool_.listen([this](const std::string& host, const Message& message) { event(host, message); },
                [this](const std::string& host, const std::string& why) { closed(host, why); },
-               [this](const HostRow& row) { bench_.commit(setup_.store->set_host(row)); });
+               [this](const HostRow& row) {
+                 Status status = setup_.store->set_host(row);
+                 bench_.commit(status);
+                 return status;
+               });
   pool_.remember(bench_.read(setup_.store->hosts()).value_or(std::vector<HostRow>()));
 }
 
@@ -293,7 +292,7 @@ fs::path RunLoop::result_here(const StepRun& step) const {
   const Made& made = made_.at(step.entry->name);
   if (made.pieces.empty()) return {};
   const Piece& piece = made.pieces.front();
-  auto path = const_cast<Locations&>(locations_).on(std::string(kController), piece.digest, piece.name);
+  auto path = locations_.on(std::string(kController), piece.digest, piece.name);
   if (!path || !*path) return {};
   const fs::path root = pool_.root(std::string(kController)), whole = root / **path;
   auto link = link_result(root, step.entry->name, whole);

@@ -37,6 +37,7 @@ class RunLoop : public AttemptOwner {
   void attempt_ended(Attempt& attempt) override;
 
  private:
+  static constexpr Milliseconds kGoodbyeSlack{10'000};
   struct StepRun {
     enum class Phase {
       waiting,   // for steps before it
@@ -92,6 +93,7 @@ class RunLoop : public AttemptOwner {
   void look_for_stop();
   void stop_all(const std::string& why);
   void hurry();
+  bool copying() const;
   bool may_leave() const;
   void tell_left();
 
@@ -142,6 +144,7 @@ class RunLoop : public AttemptOwner {
                                       std::vector<TaskRow>& tasks);
   bool can_join(int index);
   void cancel_old(const AttemptRow& row, std::string why);
+  void end_row(int64_t attempt, AttemptState state, Cause cause, const std::string& why);
   void meet();
   void drain();
 

@@ -29,7 +29,9 @@ void RunLoop::decide(int index) {
   step.verdict = std::move(verdict).value();
   step.reason = step.verdict.reason;
   if (step.verdict.what == Verdict::What::run) {
-    if (!step.chosen) return leave_out(index);
+    // What an earlier controller has left unfinished may live, and goes on.
+    const bool goes_on = step.unfinished && step.unfinished->key == step.verdict.print.key;
+    if (!step.chosen && !goes_on) return leave_out(index);
     decider_.remember(step.entry->name, step.reason);
     return;
   }
@@ -110,7 +112,11 @@ Claims RunLoop::claims_of(const StepRun& step) const {
 void RunLoop::start_queued() {
   for (int i = 0; i < plan_.size(); ++i) {
     StepRun& step = steps_[i];
-    if (step.phase != StepRun::Phase::queued || still_ending(step)) continue;
+    if (step.phase != StepRun::Phase::queued) continue;
+    if (still_ending(step)) {
+      set_waits(i, "waits for its last attempt to end");
+      continue;
+    }
     const auto hosts = hosts_of(i);
     if (!std::all_of(hosts.begin(), hosts.end(),
                      [&](const std::string& host) { return pool_.reached(host); })) {
@@ -135,6 +141,7 @@ void RunLoop::start_attempt(int index) {
   step.attempt = attempt;
   step.phase = StepRun::Phase::working;
   step.began = setup_.clock->now();
+  set_waits(index, "");  // a new attempt has cleared it
   news(index, "running", step.reason);
   attempt->begin();
 }
@@ -150,8 +157,12 @@ bool RunLoop::ensure_service(int index) {
   if (at < 0 || (steps_[index].joined && steps_[index].joined->row().state == AttemptState::publishing))
     return true;
   StepRun& service = steps_[at];
-  if (service.attempt && !service.attempt->over()) return !service.attempt->ending();
-  if (still_ending(service)) return false;
+  const bool there = service.attempt && !service.attempt->over();
+  if (there ? service.attempt->ending() : still_ending(service)) {
+    set_waits(index, "waits for " + service.entry->name + " to end and begin again");
+    return false;
+  }
+  if (there) return true;
   if (service.fruitless >= kMostFruitless) {
     fail_before_start(index, *service.error);
     return false;
@@ -272,10 +283,8 @@ void RunLoop::cancel_old(const AttemptRow& row, std::string why) {
   auto tasks = bench_.read(setup_.store->tasks_of(row.id));
   const auto kind = kinds_.find(row.kind);
   const bool placement = kind != kinds_.end() && kind->second->nature() == Nature::placement;
-  if (!tasks || tasks->empty() || placement) {
-    return bench_.commit(
-        setup_.store->set_attempt(row.id, AttemptState::cancelled, name_of(Cause::stopped), why));
-  }
+  if (!tasks || tasks->empty() || placement)
+    return end_row(row.id, AttemptState::cancelled, Cause::stopped, why);
   ghosts_.push_back({});
   ghosts_.back().name = row.step;
   ghosts_.back().kind = row.kind;
@@ -287,6 +296,20 @@ void RunLoop::cancel_old(const AttemptRow& row, std::string why) {
   Attempt* attempt = add_attempt(std::move(setup));
   if (index >= 0) steps_[index].old = attempt;
   end_old(*attempt, why);
+}
+
+// Of an attempt of which nothing runs anywhere, with its tasks.
+void RunLoop::end_row(int64_t attempt, AttemptState state, Cause cause, const std::string& why) {
+  auto tasks = bench_.read(setup_.store->tasks_of(attempt));
+  bench_.together([&] {
+    for (TaskRow& task : tasks.value_or(std::vector<TaskRow>())) {
+      if (is_final(task.state)) continue;
+      task.state = TaskState::killed;
+      task.code = exit_code(cause);
+      bench_.commit(setup_.store->set_task(task));
+    }
+    bench_.commit(setup_.store->set_attempt(attempt, state, name_of(cause), why));
+  });
 }
 
 // Of an attempt whose daemons may not be reached yet.
@@ -365,8 +388,7 @@ void RunLoop::start_placement(int index) {
         std::equal(hosts.begin(), hosts.end(), setup.tasks.begin(),
                    [](const std::string& host, const TaskRow& task) { return host == task.host; });
     if (!same) {
-      bench_.commit(setup_.store->set_attempt(setup.row.id, AttemptState::cancelled, name_of(Cause::stopped),
-                                              "placed elsewhere"));
+      end_row(setup.row.id, AttemptState::cancelled, Cause::stopped, "placed elsewhere");
       setup.row.id = 0;
     }
   }

@@ -9,8 +9,8 @@ namespace {
 
 constexpr Milliseconds kLookForStop{500};
 constexpr Milliseconds kLeaveSlack{20'000};  // beyond grace, for jobs that a daemon has to kill
+constexpr Milliseconds kCopySlack{60'000};   // beyond that, for a copy whose host says nothing
 constexpr Milliseconds kKillLimit{15'000};
-constexpr Milliseconds kGoodbyeSlack{10'000};
 
 }  // namespace
 
@@ -61,6 +61,14 @@ void RunLoop::hurry() {
   for (size_t i = 0; i < attempts_.size(); ++i) attempts_[i]->kill();
 }
 
+// Copies hear that the run ends; one that hangs does not.
+bool RunLoop::copying() const {
+  return std::any_of(placements_.begin(), placements_.end(),
+                     [](const auto& placement) { return !placement->over(); }) ||
+         std::any_of(steps_.begin(), steps_.end(),
+                     [](const StepRun& step) { return step.phase == StepRun::Phase::homing; });
+}
+
 // What cannot be asked is not waited for when the run ends: its rows stay unfinished, the lease of its daemon
 // ends it, and the next run looks what became of it.
 bool RunLoop::may_leave() const {
@@ -68,7 +76,7 @@ bool RunLoop::may_leave() const {
   const auto now = setup_.clock->now();
   const bool late = now - stopped_at_ >= workflow_.grace + kLeaveSlack;
   if (hurried_ && now - hurried_at_ >= kKillLimit) return true;
-  if (!late) return false;
+  if (!late || (copying() && now - stopped_at_ < workflow_.grace + kLeaveSlack + kCopySlack)) return false;
   return std::all_of(attempts_.begin(), attempts_.end(), [&](const auto& attempt) {
     if (attempt->over()) return true;
     const auto open = attempt->open_hosts();
@@ -87,6 +95,16 @@ void RunLoop::tell_left() {
     setup_.observer->note("host " + host +
                           " cannot be asked: what may still run there ends with its lease of " +
                           format_duration(workflow_.lease) + "; the next run looks");
+  }
+  for (const auto& placement : placements_) {
+    if (placement->over()) continue;
+    setup_.observer->note("step " + placement->step().name +
+                          ": a host has not said that sending has ended; the next run goes on with it");
+  }
+  for (const StepRun& step : steps_) {
+    if (step.phase != StepRun::Phase::homing) continue;
+    setup_.observer->note("step " + step.entry->name +
+                          ": a host has not sent its result here; the next run asks for it");
   }
 }
 

@@ -13,11 +13,14 @@ namespace {
 
 constexpr size_t kFilesAtATime = 64;  // between two looks at the stop signal
 
-bool is_part(const LocationRow& copy) { return copy.piece.starts_with("part-"); }
+// Of the partition that `piece` is: where placements put it. Where it was made, it is looked at as a whole.
+bool is_placed(const LocationRow& copy, const PieceRow& piece) {
+  return copy.piece != piece.name && copy.path == "data/" + piece.digest;
+}
 
 // Beside a part lies its own list; where the partition was made, one names all of it.
-Result<std::string> read_list(Host& host, const LocationRow& copy) {
-  if (is_part(copy)) {
+Result<std::string> read_list(Host& host, const LocationRow& copy, bool part) {
+  if (part) {
     if (auto own = host.read(manifest_of(fs::path(copy.path) / copy.piece), kMostManifestBytes)) return own;
   }
   return host.read(manifest_of(copy.path), kMostManifestBytes);
@@ -38,11 +41,12 @@ Status check_files(Host& host, const LocationRow& copy, const std::vector<HostFi
   return {};
 }
 
-Status verify_copy(Host& host, const LocationRow& copy, const StopSignal& stop, VerifiedCopy& told) {
-  auto text = read_list(host, copy);
+Status verify_copy(Host& host, const LocationRow& copy, bool part, const StopSignal& stop,
+                   VerifiedCopy& told) {
+  auto text = read_list(host, copy, part);
   if (!text && text.error().cause == Cause::not_found) return Error{Cause::bad_data, "it is gone"};
   if (!text) return std::move(text).error();
-  if (!is_part(copy) && digest_of(*text) != copy.artifact)
+  if (!part && digest_of(*text) != copy.artifact)
     return Error{Cause::bad_data, "its list of files is damaged"};
   auto files = parse_manifest(*text, manifest_of(copy.path).string());
   if (!files) return Error{Cause::bad_data, "its list of files is damaged: " + files.error().message};
@@ -72,10 +76,10 @@ Result<std::vector<VerifiedCopy>> verify_outputs(const Workflow& workflow, PastR
       for (const LocationRow& copy : copies) {
         const auto host = by_name.find(copy.host);
         if (!copy.verified || host == by_name.end()) continue;
-        // Parts where their partition was made are looked at with it.
-        if (is_part(copy) && !copy.path.starts_with("data/")) continue;
+        const bool part = is_placed(copy, piece);
+        if (!part && copy.piece != piece.name) continue;  // another output with the same content
         VerifiedCopy one{step.name, copy.piece, copy.host, copy.path, 0, 0, {}};
-        if (Status status = verify_copy(*host->second, copy, stop, one); !status) {
+        if (Status status = verify_copy(*host->second, copy, part, stop, one); !status) {
           if (stop.raised()) return std::move(status).error();
           one.fault = std::move(status).error();
         }

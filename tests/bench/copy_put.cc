@@ -1,4 +1,4 @@
-// Brings a file to a host over ssh the way the step `copy` does, and prints how long it took: a part of copy_bench.
+// Brings a file to a host over ssh as the step `copy` does, and prints how long it took: for copy_bench.py.
 #include <cstdio>
 #include <string>
 
@@ -15,7 +15,8 @@ Result<Milliseconds> put(const SshHostOptions& options, const fs::path& file) {
   const StopSignal stop;
   const auto began = std::chrono::steady_clock::now();
   SshHost host(options);
-  TRY(host.put(file.parent_path(), {wanted}, "data", [](int64_t) {}, stop));
+  TRY(host.put(
+      file.parent_path(), {wanted}, "data", [](int64_t) {}, stop));
   return std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - began);
 }
 

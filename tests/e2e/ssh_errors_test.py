@@ -5,7 +5,6 @@ import re
 import socket
 import threading
 
-import ssh_flows
 import ssh_hosts
 from ssh_flows import check_nothing_left, commands, end_with, pair, trusted
 
