@@ -1,5 +1,6 @@
 // Files from the other end: it sends them all, what comes is gathered in parts and checked here.
 #include <algorithm>
+#include <future>
 #include <set>
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@ namespace gnnflow {
 namespace {
 
 constexpr size_t kMostFiles = 128;
+constexpr Milliseconds kStayAwake{15'000};  // the far end leaves after 60 s without a request
 
 // A file that is not here yet.
 struct Wanted {
@@ -28,6 +30,7 @@ class Get {
  private:
   Status look();
   Result<std::optional<IncomingFile>> begin(const HostFile& file, const fs::path& target);
+  Status stay_awake();
   Status fetch(std::vector<Wanted> list);
   Status receive(std::vector<Wanted>& list);
   Status take(std::vector<Wanted>& list, Message message);
@@ -42,6 +45,7 @@ class Get {
   fs::path root_, to_, incoming_;  // here
   std::set<fs::path> folders_;
   std::vector<Wanted> open_;
+  Deadline awake_ = Deadline::after(kStayAwake);
   int64_t done_ = 0, arriving_ = 0;  // bytes of files that are here; of parts
   mutable int64_t most_ = 0;
 };
@@ -51,13 +55,34 @@ void Get::tell() const {
   if (progress_) progress_(most_);
 }
 
-// Another controller may fetch the same files: its parts are its own until it ends.
+// A word now and then while nothing is asked for.
+Status Get::stay_awake() {
+  if (!awake_.passed()) return {};
+  Message hello;
+  hello.head["type"] = "hello";
+  TRY(talk_.ask(hello, &stop_));
+  awake_ = Deadline::after(kStayAwake);
+  return {};
+}
+
+// Another controller may fetch the same files: its parts are its own until it ends. What is here may take
+// minutes to be digested.
 Result<std::optional<IncomingFile>> Get::begin(const HostFile& file, const fs::path& target) {
   const IncomingFile::Place place{target, incoming_ / (file.digest + ".part"), file.bytes, file.digest};
-  return IncomingFile::begin_when_free(place, Deadline::after(talk_.settings().patience), [this]() -> Status {
-    if (stop_.raised()) return Error{stop_.cause(), "stopped while fetching"};
-    return {};
+  const Deadline patience = Deadline::after(talk_.settings().patience);
+  auto begun = std::async(std::launch::async, [&] {
+    return IncomingFile::begin_when_free(place, patience, [this]() -> Status {
+      if (stop_.raised()) return Error{stop_.cause(), "stopped while fetching"};
+      return {};
+    });
   });
+  Status heard;
+  do {
+    heard = stay_awake();
+  } while (heard && begun.wait_for(awake_.left()) != std::future_status::ready);
+  Result<std::optional<IncomingFile>> part = begun.get();
+  TRY(heard);
+  return part;
 }
 
 Status Get::look() {
@@ -110,6 +135,7 @@ Status Get::receive(std::vector<Wanted>& list) {
   TRY(talk_.send(request, &stop_));
   while (true) {
     TRY(Message message, talk_.next(&stop_));
+    awake_ = Deadline::after(kStayAwake);
     if (message.type() != "chunk") return talk_.refusal(message);
     // What is still on its way can only be got rid of with the whole line.
     if (Status taken = take(list, std::move(message)); !taken) return talk_.broke(std::move(taken).error());
@@ -119,6 +145,7 @@ Status Get::receive(std::vector<Wanted>& list) {
 Status Get::finish(std::vector<Wanted> list) {
   for (Wanted& wanted : list) {
     if (stop_.raised()) return Error{stop_.cause(), "stopped while fetching"};
+    TRY(stay_awake());
     arriving_ -= wanted.part.size();
     std::string digest;
     if (wanted.part.whole()) {

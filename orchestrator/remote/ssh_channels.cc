@@ -64,7 +64,8 @@ struct Line {
   bool open = false, asked = false;  // the channel is there; the command was asked for
   bool refused = false;              // and told
   int refusals = 0;
-  Deadline again = Deadline::after({});  // after a refusal: not before
+  std::string refusal = "no time was left to start a program";  // the last one
+  Deadline again = Deadline::after({});                         // after a refusal: not before
   ssh_channel channel = nullptr;
   FileDescriptor local;
   Buffer outwards, inwards;
@@ -119,6 +120,7 @@ class SshChannels::Loop {
   size_t count_ = 0;       // guarded by mutex_
   std::list<Line> lines_;  // of the thread, as is the next
   bool dead_ = false;
+  bool held_back_ = false;  // in this round a line did not write: libssh had not written what it has
   std::thread thread_;
 };
 
@@ -163,12 +165,14 @@ void SshChannels::Loop::run() {
   while (!ending_ && alive_) {
     take_new_lines();
     const uint64_t packets = counted_.in_packets;
+    held_back_ = false;
     for (auto line = lines_.begin(); line != lines_.end();) {
       line = step(*line) ? std::next(line) : lines_.erase(line);
     }
     if (dead_ || !ssh_is_connected(session_.get())) break_off(plain(ssh_get_error(session_.get())));
-    // Nearly every call of libssh reads the connection: a packet may have come for a line that had its turn.
-    if (alive_) wait(counted_.in_packets != packets);
+    // Nearly every call of libssh reads and writes the connection: a packet may have come for a line that had
+    // its turn, or room for one that was held back, and poll tells neither again.
+    if (alive_) wait(counted_.in_packets != packets || (held_back_ && !writing()));
   }
   break_off("closed here");
 }
@@ -191,7 +195,7 @@ void SshChannels::Loop::wait(bool look_only) {
   };
   for (Line& line : lines_) {
     short events = 0;
-    if (line.open && !line.local_ended && line.outwards.empty()) events |= POLLIN;
+    if (line.open && !line.local_ended && line.outwards.empty() && !busy) events |= POLLIN;
     if (line.open && !line.inwards.empty()) events |= POLLOUT;
     waits.push_back({line.hung_up ? -1 : line.local.get(), events, 0});
     until(line.open ? line.lingers : line.opened_by);
@@ -249,6 +253,11 @@ bool SshChannels::Loop::step(Line& line) {
 void SshChannels::Loop::open_step(Line& line) {
   ssh_session session = session_.get();
   if (!line.channel) {
+    if (line.opened_by.passed()) {
+      line.refused = true;
+      line.opened.set_value(Error{Cause::unreachable, line.refusal});
+      return;
+    }
     if (!line.again.passed()) return;
     line.channel = ssh_channel_new(session);
   }
@@ -271,6 +280,7 @@ void SshChannels::Loop::open_step(Line& line) {
     const bool busy = command && !line.asked && ++line.refusals < kRefusals && !line.opened_by.passed();
     if (busy) {
       line.again = Deadline::after(kPause * line.refusals);
+      line.refusal = why;
     } else {
       line.refused = true;
       line.opened.set_value(Error{Cause::unreachable, why});
@@ -291,6 +301,7 @@ void SshChannels::Loop::move_outwards(Line& line) {
     if (sent <= 0) break;
     line.outwards.used(static_cast<size_t>(sent));
   }
+  if (writing()) held_back_ = true;
   if (!ssh_channel_is_open(line.channel)) {
     line.outwards.drop();
     line.local_ended = true;

@@ -16,6 +16,7 @@ class RecordingObserver : public RunObserver {
  public:
   std::function<void()> on_tick;                 // called on the engine's thread
   std::function<void(const StepNews&)> on_news;  // the same
+  std::function<void(std::string_view)> on_note;
 
   void run_began(int64_t, std::string_view, int steps) override {
     add("run " + std::to_string(steps) + " steps");
@@ -28,7 +29,10 @@ class RecordingObserver : public RunObserver {
     std::lock_guard lock(mutex_);
     ++progress_calls_;
   }
-  void note(std::string_view text) override { add("note " + std::string(text)); }
+  void note(std::string_view text) override {
+    add("note " + std::string(text));
+    if (on_note) on_note(text);
+  }
   void failure(std::string_view step, std::string_view message, std::string_view tail) override {
     add("failure " + std::string(step) + ": " + std::string(message));
     std::lock_guard lock(mutex_);

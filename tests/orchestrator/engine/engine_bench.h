@@ -106,7 +106,7 @@ class ScriptedStep final : public Step {
 // Lends a host that outlives the run.
 class LentHost final : public Host {
  public:
-  explicit LentHost(Host& host) : host_(host) {}
+  LentHost(Host& host, const std::function<void()>& on_put) : host_(host), on_put_(on_put) {}
   const std::string& name() const override { return host_.name(); }
   fs::path root() const override { return host_.root(); }
   std::string address() const override { return host_.address(); }
@@ -117,6 +117,7 @@ class LentHost final : public Host {
   Result<MessageLink> connect(Deadline deadline) override { return host_.connect(deadline); }
   Status put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
              const TransferProgress& progress, const StopSignal& stop) override {
+    if (on_put_) on_put_();
     return host_.put(from, files, to, progress, stop);
   }
   Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
@@ -135,6 +136,7 @@ class LentHost final : public Host {
 
  private:
   Host& host_;
+  const std::function<void()>& on_put_;
 };
 
 class EngineBench {
@@ -307,6 +309,7 @@ class EngineBench {
   Milliseconds per_tick{0};  // how far the clock goes with each turn of the loop
   Milliseconds tick{100};    // how long such a turn waits at most
   std::function<void()> on_tick;
+  std::function<void()> on_put;  // before files are sent to a host, on its thread
   RecordingObserver observer;
   StopSignal stop;
   int signals = 0;  // that came so far
@@ -314,7 +317,7 @@ class EngineBench {
 
   std::vector<std::unique_ptr<Host>> lend() {
     std::vector<std::unique_ptr<Host>> lent;
-    for (auto& [name, host] : hosts_) lent.push_back(std::make_unique<LentHost>(*host));
+    for (auto& [name, host] : hosts_) lent.push_back(std::make_unique<LentHost>(*host, on_put));
     return lent;
   }
   RunStatus status() {

@@ -65,6 +65,20 @@ TEST_F(HostPoolTest, CallsAHostAgainThatWasReachedBefore) {
   EXPECT_GE(clock.now() - began, Milliseconds(100 + 200 + 400));
 }
 
+TEST_F(HostPoolTest, StartsNoDaemonWhoseIntentCannotBeKept) {
+  pool->listen({}, {}, [](const HostRow&) -> Status {
+    return Error{Cause::no_resources, "the disk is full"};
+  });
+  std::optional<Status> reached;
+  pool->reach("far", [&](Status status) { reached = std::move(status); });
+  turn_until([&] { return reached.has_value(); });
+  ASSERT_FALSE(*reached);
+  EXPECT_EQ(reached->error().cause, Cause::no_resources);
+  EXPECT_EQ(reached->error().message, "daemon of host far: the disk is full");
+  EXPECT_EQ(host->daemons_started(), 0);
+  EXPECT_FALSE(pool->reaching());
+}
+
 // Its files may be reached before any daemon is wanted there.
 TEST_F(HostPoolTest, CallsAHostAgainThatHasAnsweredACallBefore) {
   ASSERT_TRUE(*work(0));

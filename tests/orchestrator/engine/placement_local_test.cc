@@ -1,5 +1,8 @@
 // Placements: each host gets the files of its parts, and later only what it lacks. The lister is a small
 // script.
+#include <atomic>
+#include <future>
+
 #include <gtest/gtest.h>
 
 #include "common/base/digest.h"
@@ -117,6 +120,79 @@ TEST_F(Placement, FailsWithTheListersWords) {
   EXPECT_NE(bench.run(), 0);
   EXPECT_EQ(bench.last("data").state, AttemptState::failed);
   EXPECT_NE(bench.last("data").message.find("no such part"), std::string::npos) << bench.last("data").message;
+}
+
+TEST_F(Placement, ThatFailsLeavesNoTaskUnfinished) {
+  bench.worker = bench.folder.file("lister", "#!/bin/sh\nexit 12\n");
+  fs::permissions(bench.worker, fs::perms::owner_all);
+  EXPECT_NE(bench.run(), 0);
+  const auto tasks = bench.store().tasks_of(bench.last("data").id).value();
+  ASSERT_EQ(tasks.size(), 2u);
+  for (const TaskRow& task : tasks) EXPECT_EQ(task.state, TaskState::killed);
+}
+
+TEST_F(Placement, ThatIsPlacedElsewhereLeavesNoTaskUnfinished) {
+  bench.worker = bench.folder.file("lister", "#!/bin/sh\nexit 12\n");
+  fs::permissions(bench.worker, fs::perms::owner_all);
+  EXPECT_NE(bench.run(), 0);
+  write_lister("1");
+  const AttemptRow left =
+      bench.leave("data", bench.last("data").key, AttemptState::running, TaskState::started, "node1");
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.store().tasks_of(left.id).value().front().state, TaskState::killed);
+}
+
+// A put that takes longer than jobs may take to end.
+TEST_F(Placement, IsWaitedForWhenTheRunIsStopped) {
+  std::promise<void> free;
+  std::shared_future<void> freed = free.get_future().share();
+  std::atomic<bool> putting = false;
+  bench.on_put = [&] {
+    putting = true;
+    (void)freed.wait_for(std::chrono::seconds(120));
+  };
+  bench.tick = Milliseconds(25);
+  const Monotonic began = bench.clock.now();
+  bench.on_tick = [&] {
+    if (!putting) return;
+    bench.stop.raise(Cause::interrupted);
+    const bool late = bench.clock.now() - began > Milliseconds(40'000);
+    if (late && bench.per_tick.count() != 0) free.set_value();
+    bench.per_tick = Milliseconds(late ? 0 : 1'000);
+  };
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_EQ(bench.last("data").state, AttemptState::cancelled);
+  EXPECT_EQ(bench.observer.lines_with("note step data"), Lines{});
+}
+
+TEST_F(Placement, ThatHangsWhenTheRunIsStoppedIsLeftToTheNextRunAndSaidSo) {
+  std::promise<void> free;
+  std::shared_future<void> freed = free.get_future().share();
+  std::atomic<bool> putting = false;
+  bench.on_put = [&] {
+    putting = true;
+    (void)freed.wait_for(std::chrono::seconds(120));
+  };
+  bench.tick = Milliseconds(25);
+  bench.on_tick = [&] {
+    if (!putting) return;
+    bench.stop.raise(Cause::interrupted);
+    bench.per_tick = Milliseconds(1'000);
+  };
+  bench.observer.on_note = [&](std::string_view text) {
+    if (text.starts_with("step data")) free.set_value();
+  };
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_EQ(bench.last("data").state, AttemptState::running);
+  EXPECT_EQ(
+      bench.observer.lines_with("note step data"),
+      Lines{"note step data: a host has not said that sending has ended; the next run goes on with it"});
+  bench.on_put = nullptr;
+  bench.on_tick = nullptr;
+  StopSignal not_stopped;
+  EngineSetup next = bench.setup();
+  next.stop = &not_stopped;
+  EXPECT_EQ(run_workflow(std::move(next)), 0);
 }
 
 TEST_F(Placement, OfAControllerThatDiedBetweenTwoHostsGoesOn) {

@@ -45,6 +45,21 @@ TEST_F(Retry, OfASingleStepMakesItAndWhatFollows) {
   EXPECT_EQ(bench.status_of("other").row.reason, "not retried");
 }
 
+// What a killed controller has left of other steps may live: it goes on.
+TEST_F(Retry, OfASingleStepDoesNotEndWhatStillRunsOfOthers) {
+  bench.leave("other", bench.key_of("other"), AttemptState::running, TaskState::started);
+  bench.start_job("controller", "old.1.other.1.0");
+  const fs::path out = bench.host().root() / "tmp/old.1.other.1.0/out/thing";
+  ASSERT_TRUE(create_folders(out));
+  bench.on_tick = [&] {
+    if (bench.last("c").state == AttemptState::succeeded) bench.host().finish("old.1.other.1.0", 0);
+  };
+  EXPECT_EQ(bench.retry({"b"}), 0);
+  EXPECT_EQ(bench.last("other").number, 1);
+  EXPECT_EQ(bench.last("other").state, AttemptState::succeeded);
+  EXPECT_EQ(bench.last("c").state, AttemptState::succeeded);
+}
+
 TEST_F(Retry, WithoutNamesMakesAllThatIsNotDone) {
   EXPECT_EQ(bench.retry({}), 0);
   EXPECT_EQ(bench.host().started().size(), before + 3);

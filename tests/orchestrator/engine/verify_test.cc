@@ -42,6 +42,9 @@ class Verify : public ::testing::Test {
     }
     return {};
   }
+  fs::path path_list(const std::string& step, const std::string& host) {
+    return file_of(step, host).parent_path().string() + ".manifest.json";
+  }
   EngineBench bench;
   size_t looked_at = 0;
 };
@@ -67,9 +70,26 @@ TEST_F(Verify, SeesWhatIsGone) {
 }
 
 TEST_F(Verify, SeesAListOfFilesThatChanged) {
-  const fs::path list = file_of("user", "controller").parent_path().string() + ".manifest.json";
+  const fs::path list = path_list("user", "controller");
   ASSERT_TRUE(write_file_atomically(list, read_file(list).value() + " "));
   EXPECT_EQ(faults(), std::vector<std::string>{"user on controller: bad_data, its list of files is damaged"});
+}
+
+// Outputs of an exec step may be called as parts are, and may hold the same.
+TEST_F(Verify, LooksOnceAtEachOutputWhateverItsNameAndContent) {
+  const PieceRow thing = bench.store().pieces_of(bench.last("thing").id).value().front();
+  const std::string path =
+      file_of("thing", "node1").parent_path().lexically_relative(bench.host("node1").root()).string();
+  const AttemptRow two = bench.leave("user", "another key", AttemptState::running, TaskState::exited);
+  ASSERT_TRUE(bench.store().succeed(
+      two.id, {{"part-0", thing.digest, thing.bytes}, {"part-1", thing.digest, thing.bytes}},
+      {{thing.digest, "part-0", "node1", path, true}, {thing.digest, "part-1", "node1", path, true}}));
+  EXPECT_EQ(faults(), std::vector<std::string>{});
+  EXPECT_EQ(looked_at, 2u + 2u);
+  fs::remove(path_list("thing", "node1"));
+  EXPECT_EQ(faults(), (std::vector<std::string>{"thing on node1: bad_data, it is gone",
+                                                "user on node1: bad_data, it is gone",
+                                                "user on node1: bad_data, it is gone"}));
 }
 
 TEST_F(Verify, EndsWhenStopped) {
