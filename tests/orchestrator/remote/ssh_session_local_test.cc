@@ -149,6 +149,17 @@ TEST_F(SshSessionTest, KeysAreExchangedAnewInTheMiddleOfATransfer) {
   EXPECT_TRUE(got == sent) << got.size();
 }
 
+TEST_F(SshSessionTest, KeysAreExchangedAnewWhileNothingComesBack) {
+  ThrowawaySshd server({"RekeyLimit 1M"});
+  trust(server);
+  auto session = open(target_of(server));
+  ASSERT_TRUE(session);
+  const std::string sent(24 << 20, 'x');
+  Result<FarRun> run = session->run("wc -c", sent, soon());
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_EQ(trimmed(run->out), std::to_string(sent.size()));
+}
+
 // What is read for one channel may hold the answer that another waits for: none is left lying.
 TEST_F(SshSessionTest, NoAnswerIsLeftLyingWhileManyShortCommandsRun) {
   ThrowawaySshd server;
