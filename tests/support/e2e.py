@@ -127,6 +127,8 @@ class Place:
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        for root in self.roots():  # a killed daemon leaves its socket
+            shutil.rmtree(socket_folder(root), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
