@@ -46,6 +46,11 @@ void Digester::add_field(std::string_view text) {
 
 std::string Digester::text() const { return text_of(XXH3_128bits_digest(state_->hash.get())); }
 
+bool is_digest(std::string_view text) {
+  constexpr size_t kLength = 32;
+  return text.size() == kLength && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string digest_of(std::span<const std::byte> bytes) {
   return text_of(XXH3_128bits(bytes.data(), bytes.size()));
 }

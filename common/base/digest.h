@@ -31,6 +31,7 @@ class Digester {
   std::unique_ptr<State> state_;
 };
 
+bool is_digest(std::string_view text);  // as Digester::text() gives it
 std::string digest_of(std::span<const std::byte> bytes);
 std::string digest_of(std::string_view text);
 // Ends early, as an error of its cause, once `stop` is raised.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -182,6 +183,15 @@ Status FileWriter::finish() {
 Result<FileLock> FileLock::take(const fs::path& path) {
   TRY(FileDescriptor file, open_file(path, O_RDWR | O_CREAT, 0600));
   return take(std::move(file), path);
+}
+
+Result<FileLock> FileLock::take(const fs::path& path, Deadline deadline) {
+  constexpr Milliseconds kBetweenTries{20};
+  while (true) {
+    Result<FileLock> lock = take(path);
+    if (lock || lock.error().cause != Cause::locked || deadline.passed()) return lock;
+    std::this_thread::sleep_for(kBetweenTries);
+  }
 }
 
 Result<FileLock> FileLock::take(FileDescriptor file, const fs::path& path) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/result.h"
 
 namespace gnnflow {
@@ -107,6 +108,7 @@ class FileLock {
  public:
   // `locked` when another holds it.
   static Result<FileLock> take(const fs::path& path);
+  static Result<FileLock> take(const fs::path& path, Deadline deadline);    // tries until then
   static Result<FileLock> take(FileDescriptor file, const fs::path& path);  // of a file open for writing
   // Asks without taking (F_OFD_GETLK). An absent file is free.
   static Result<bool> is_held(const fs::path& path);

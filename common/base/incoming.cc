@@ -19,7 +19,6 @@
 namespace gnnflow {
 namespace {
 
-constexpr size_t kDigestLength = 32;
 constexpr size_t kReadBytes = 1 << 20;
 // So often the disk is asked to begin writing: the fsync at the end then finds little to do.
 constexpr int64_t kWriteBehind = 8 << 20;
@@ -205,10 +204,6 @@ Status IncomingFile::publish() {
   if (Status done = work(); !done) return with_free_space(std::move(done).error(), state.place.part);
   state.published = true;
   return {};
-}
-
-bool is_digest(std::string_view text) {
-  return text.size() == kDigestLength && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 Result<int64_t> free_bytes_at(const fs::path& path) {

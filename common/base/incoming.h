@@ -23,8 +23,6 @@ Result<fs::path> path_below(const fs::path& root, const fs::path& relative);
 // Is it there: a plain file with this size and, if there is one, this digest (XXH3-128)?
 Result<bool> file_matches(const fs::path& path, int64_t bytes, std::string_view digest);
 
-bool is_digest(std::string_view text);  // 32 hexadecimal digits, small
-
 // "; 12.5 MiB are free there" for errors of a full disk.
 std::string free_space_note(const fs::path& path);
 // Bytes that this user may still write where `path` is, or where the nearest folder above it is.

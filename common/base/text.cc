@@ -95,6 +95,13 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+std::string one_line(std::string_view text, size_t most) {
+  std::string line(trimmed(text).substr(0, most));
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }, ' ');
+  return line;
+}
+
 std::optional<int64_t> parse_integer(std::string_view text) {
   std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
   if (has_leading_zero(digits)) return std::nullopt;

@@ -17,6 +17,8 @@ std::vector<std::string> split(std::string_view text, char separator);
 std::string join(std::span<const std::string> words, std::string_view separator);
 std::string_view trimmed(std::string_view text);
 std::string lower(std::string_view text);
+// What another program said, for the middle of a message: trimmed, at most so long, control characters blank.
+std::string one_line(std::string_view text, size_t most = std::string_view::npos);
 
 // The whole text or nothing; no leading '+', no octal, no locale.
 std::optional<int64_t> parse_integer(std::string_view text);

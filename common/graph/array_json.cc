@@ -3,14 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "common/base/digest.h"
+
 namespace gnnflow {
 namespace {
 
 constexpr int64_t kMostThings = int64_t{1} << 48;  // sums and products of counts stay inside 64 bits
-
-bool is_digest(std::string_view text) {
-  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
 
 Result<ArrayInfo> array_from_json(const std::string& path, const Json& json, const std::string& where) {
   Fields fields(json, where);

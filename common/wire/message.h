@@ -25,6 +25,9 @@ struct Message {
   std::string type() const { return head.text_or("type", ""); }
 };
 
+// What a program of ours says first when a login shell may have printed before it; frames follow.
+constexpr std::string_view kReadyLine = "gnnflow-ready 1\n";
+
 constexpr uint32_t kMaxHeadBytes = 4u << 20;
 constexpr uint32_t kMaxBodyBytes = 64u << 20;
 

@@ -17,13 +17,6 @@ constexpr std::string_view kProbe = "gnnflow-probe", kSent = "gnnflow-sent";
 constexpr int64_t kMostReceiver = 64 << 20;
 constexpr size_t kShown = 300;
 
-std::string one_line(std::string_view text) {
-  std::string line(trimmed(text).substr(0, kShown));
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
-  return line;
-}
-
 std::string in_sh(const std::string& script) { return "/bin/sh -c '" + script + "'"; }
 
 // The folder as /bin/sh there is to read it: between double quotes, $HOME not expanded yet.
@@ -56,8 +49,8 @@ std::string this_machine() {
 }
 
 Error no_shell(const FarRun& run) {
-  std::string why = one_line(run.errors);
-  if (why.empty()) why = one_line(run.out);
+  std::string why = one_line(run.errors, kShown);
+  if (why.empty()) why = one_line(run.out, kShown);
   return {Cause::unreachable,
           fmt::format("commands cannot be run there{}{}; a host needs a login shell, /bin/sh and coreutils",
                       run.status >= 0 ? fmt::format(" (exit code {})", run.status) : "",
@@ -67,7 +60,7 @@ Error no_shell(const FarRun& run) {
 Error not_sent(const FarRun& run, const fs::path& folder) {
   const bool full = run.errors.find("No space left on device") != std::string::npos ||
                     run.errors.find("Disk quota exceeded") != std::string::npos;
-  const std::string why = run.errors.empty() ? "it arrived damaged" : one_line(run.errors);
+  const std::string why = run.errors.empty() ? "it arrived damaged" : one_line(run.errors, kShown);
   return {full ? Cause::no_resources : Cause::unreachable,
           fmt::format("gnnflow-receive could not be brought to {}: {}", folder.string(), why)};
 }

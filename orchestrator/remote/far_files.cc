@@ -192,16 +192,4 @@ Result<bool> FarFiles::held(const FarFolder& folder, const fs::path& path) {
   return reply.head.boolean_or("held", false);
 }
 
-Status FarFiles::remove(const FarFolder& folder, const fs::path& path) {
-  TRY(ask(request_at("remove", folder, path)));
-  return {};
-}
-
-Result<int64_t> FarFiles::free_bytes(const fs::path& folder) {
-  Message request = message_of("space");
-  request.head["root"] = folder.string();
-  TRY(Message reply, ask(std::move(request)));
-  return reply.head.integer_or("free_bytes", 0);
-}
-
 }  // namespace gnnflow

@@ -75,10 +75,6 @@ class FarFiles {
   Result<std::string> read_from(const FarFolder& folder, const fs::path& path, int64_t offset, int64_t limit);
   // Does a process hold the lock file? An absent one is free.
   Result<bool> held(const FarFolder& folder, const fs::path& path);
-  // A file or a folder with all that is in it: renamed aside, then unlinked. Absent is fine.
-  Status remove(const FarFolder& folder, const fs::path& path);
-  // Bytes that the user may still write there, at the nearest folder that exists.
-  Result<int64_t> free_bytes(const fs::path& folder);
 
   // Any other request of docs/protocol.md: its answer, or the far end's refusal.
   Result<Message> ask(Message request, const StopSignal* stop = nullptr);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "common/base/digest.h"
 #include "common/base/incoming.h"
 #include "orchestrator/remote/far_talk.h"
 

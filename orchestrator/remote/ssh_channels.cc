@@ -78,13 +78,6 @@ struct Line {
   std::shared_ptr<FarEnd::State> end = std::make_shared<FarEnd::State>();
 };
 
-std::string plain(std::string_view text) {
-  std::string line(trimmed(text));
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
-  return line;
-}
-
 }  // namespace
 
 class SshChannels::Loop {
@@ -169,7 +162,7 @@ void SshChannels::Loop::run() {
     for (auto line = lines_.begin(); line != lines_.end();) {
       line = step(*line) ? std::next(line) : lines_.erase(line);
     }
-    if (dead_ || !ssh_is_connected(session_.get())) break_off(plain(ssh_get_error(session_.get())));
+    if (dead_ || !ssh_is_connected(session_.get())) break_off(one_line(ssh_get_error(session_.get())));
     // Nearly every call of libssh reads and writes the connection: a packet may have come for a line that had
     // its turn, or room for one that was held back, and poll tells neither again.
     if (alive_) wait(counted_.in_packets != packets || (held_back_ && !writing()));
@@ -274,7 +267,7 @@ void SshChannels::Loop::open_step(Line& line) {
     line.open = true;
     line.opened.set_value({});
   } else if (result != SSH_AGAIN) {
-    const std::string why = plain(ssh_get_error(session));
+    const std::string why = one_line(ssh_get_error(session));
     ssh_channel_free(std::exchange(line.channel, nullptr));
     // sshd takes a moment to let go of the programs that have ended, and until then they count.
     const bool busy = command && !line.asked && ++line.refusals < kRefusals && !line.opened_by.passed();

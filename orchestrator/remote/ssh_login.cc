@@ -21,14 +21,7 @@ constexpr size_t kLongestTalk = 300;
 
 Error unreachable(std::string message) { return {Cause::unreachable, std::move(message)}; }
 
-// What the other end says goes to a terminal: one line, nothing but letters.
-std::string plain(std::string_view text) {
-  std::string line;
-  for (const char letter : trimmed(text).substr(0, kLongestTalk)) line += letter < ' ' ? ' ' : letter;
-  return line;
-}
-
-std::string reason(ssh_session session) { return plain(ssh_get_error(session)); }
+std::string reason(ssh_session session) { return one_line(ssh_get_error(session), kLongestTalk); }
 
 // Calls `step` until it returns something other than `again`; an error when the deadline passes first.
 Result<int> drive(ssh_session session, int again, Deadline deadline, const StopSignal* stop,

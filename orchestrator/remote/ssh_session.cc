@@ -75,8 +75,7 @@ Status pause(int tries, Deadline deadline, const StopSignal* stop) {
 // What is said of a far program that ended before it was any use.
 Error ended_early(const FarProgram& program, std::string_view talk) {
   const auto status = program.end.status(Deadline::after(kLastWords));
-  std::string said = program.end.last_words();
-  std::replace(said.begin(), said.end(), '\n', ' ');
+  const std::string said = one_line(program.end.last_words());
   const bool full = said.find("No space left on device") != std::string::npos ||
                     said.find("Disk quota exceeded") != std::string::npos ||
                     status.value_or(0) == exit_code(Cause::no_resources);
@@ -84,9 +83,7 @@ Error ended_early(const FarProgram& program, std::string_view talk) {
   if (status && *status >= 0) message += fmt::format(" (exit code {})", *status);
   if (!said.empty()) message += ": " + said;
   if (status == kNotExecutable) message += "; is its file system mounted noexec?";
-  std::string shown(trimmed(talk).substr(0, kShownTalk));
-  std::replace_if(
-      shown.begin(), shown.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
+  const std::string shown = one_line(talk, kShownTalk);
   if (!shown.empty()) message += fmt::format("; its output was '{}'", shown);
   return {full ? Cause::no_resources : Cause::unreachable, message};
 }

@@ -116,9 +116,6 @@ class SshSession {
   std::unique_ptr<State> state_;
 };
 
-// What a program says once it begins, and what comes before it is a login shell's talk.
-constexpr std::string_view kReadyLine = "gnnflow-ready 1\n";
-
 // Starts a program of ours that speaks messages: passes over what the login shell prints (64 KiB at most).
 struct FarLink {
   MessageLink link;

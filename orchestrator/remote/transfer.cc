@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "common/base/digest.h"
 #include "common/base/incoming.h"
 #include "common/wire/file_chunks.h"
 

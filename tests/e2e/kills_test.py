@@ -1,6 +1,5 @@
 """Each kind of process killed in the middle of training: the run ends in time, leaves nothing, and the next run goes on."""
 
-import hashlib
 import time
 
 import e2e
@@ -8,15 +7,6 @@ import flows
 
 EPOCHS = 40
 TRAINER, SERVER, DAEMON = ("gnnflow-trainer", "train"), ("gnnflow-worker", "serve"), ("gnnflow-worker", "daemon", "node2")
-
-
-def weights(place):
-    """Digests of the files of the final weights, optimiser and all, from the copy that the controller holds."""
-    folders = sorted(place.state().glob("*/controller/**/model/last"), key=lambda p: p.stat().st_mtime)
-    assert folders, "the controller has no trained weights"
-    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folders[-1].glob("*.safetensors"))}
-    assert found, f"no weights in {folders[-1]}"
-    return found
 
 
 def checkpoints(place):
@@ -32,7 +22,7 @@ def undisturbed():
         place = e2e.Place("undisturbed")
         try:
             place.write(flows.tiny(epochs=EPOCHS)).run("run", place.workflow)
-            _undisturbed.append(weights(place))
+            _undisturbed.append(place.weights())
         finally:
             place.close()
     return _undisturbed[0]
@@ -55,7 +45,7 @@ def finish_and_compare(place):
     for step in before:
         assert after[step] == before[step], f"{step} had succeeded and was run again"
     assert "epoch" in done.output, f"it does not say from which epoch it goes on:\n{done.output}"
-    assert weights(place) == undisturbed(), f"{weights(place)} differ from an undisturbed run's {undisturbed()}"
+    assert place.weights() == undisturbed(), f"{place.weights()} differ from an undisturbed run's {undisturbed()}"
     again = place.run("run", place.workflow)
     assert "nothing to do" in again.output, again.output
 
@@ -122,7 +112,7 @@ def test_controller_back_within_the_lease_finds_everything_running(place):
     assert set(place.process_of(*TRAINER)) == trainers
     place.run("run", place.workflow)
     assert place.query("select count(*) from attempt where step = 'model'") == [(1,)], "training was started anew"
-    assert weights(place) == undisturbed()
+    assert place.weights() == undisturbed()
     place.check_nothing_left()
 
 
@@ -131,7 +121,7 @@ def test_by_default_a_killed_daemon_is_survived(place):
     controller = start_and_wait_for_checkpoint(place)
     e2e.kill(place.process_of(*DAEMON)[:1])
     assert controller.wait(120) == 0, place.log()
-    assert weights(place) == undisturbed()
+    assert place.weights() == undisturbed()
     place.check_nothing_left()
 
 
@@ -141,7 +131,7 @@ def test_by_default_a_killed_server_is_survived(place):
     e2e.kill(place.process_of(*SERVER)[:1])
     assert controller.wait(120) == 0, place.log()
     assert place.query("select count(*) from attempt where step = 'model'") == [(1,)], "training was started anew"
-    assert weights(place) == undisturbed()
+    assert place.weights() == undisturbed()
     place.check_nothing_left()
 
 

@@ -6,8 +6,7 @@ import e2e
 import flows
 import ssh_flows
 import ssh_hosts
-from ssh_flows import (LONG, attempts, check_nothing_left, end_with, epoch, pair, start_and_wait_for_checkpoint, tiny, trusted,
-                       weights)
+from ssh_flows import (LONG, attempts, check_nothing_left, end_with, epoch, pair, start_and_wait_for_checkpoint, tiny, trusted)
 
 TRAINER, SERVER = ("gnnflow-trainer", "--task"), ("gnnflow-worker", "serve")
 DAEMON, RELAY = ("gnnflow-worker", "daemon"), ("gnnflow-worker", "relay")
@@ -22,7 +21,7 @@ def undisturbed():
         place = e2e.Place("undisturbed")
         try:
             trusted(place, tiny(pair())).run("run", place.workflow)
-            _undisturbed.append(weights(place))
+            _undisturbed.append(place.weights())
         finally:
             place.close()
     return _undisturbed[0]
@@ -33,7 +32,7 @@ def check_finished(place, hosts):
     check_nothing_left(place, hosts)
     for step in ("graph", "parts", "model", "score"):
         assert attempts(place, step).count("succeeded") == 1, f"{step}: {attempts(place, step)}"
-    assert weights(place) == undisturbed(), f"{weights(place)} differ from an undisturbed run's {undisturbed()}"
+    assert place.weights() == undisturbed(), f"{place.weights()} differ from an undisturbed run's {undisturbed()}"
     ssh_flows.check_does_nothing_more(place, hosts)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import pathlib
@@ -122,6 +123,14 @@ class Place:
         began = time.monotonic()
         self.run("status", self.workflow, expect=None)
         assert time.monotonic() - began < 1, "status took over a second"
+
+    def weights(self):
+        """Digests of the files of the final weights, optimiser and all, from the copy that the controller holds."""
+        folders = sorted(self.state().glob("*/controller/**/model/last"), key=lambda p: p.stat().st_mtime)
+        assert folders, "the controller has no trained weights"
+        found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folders[-1].glob("*.safetensors"))}
+        assert found, f"no weights in {folders[-1]}"
+        return found
 
     def close(self):
         for pid in self.processes():

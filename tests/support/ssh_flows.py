@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import time
 
 import e2e
@@ -61,15 +60,6 @@ def start_and_wait_for_checkpoint(place, hosts):
     e2e.wait_until("a checkpoint", came, 120)
     assert controller.poll() is None, place.log()
     return controller
-
-
-def weights(place):
-    """Digests of the files of the final weights, from the copy that the controller holds."""
-    folders = sorted(place.state().glob("*/controller/**/model/last"), key=lambda p: p.stat().st_mtime)
-    assert folders, "the controller has no trained weights"
-    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folders[-1].glob("*.safetensors"))}
-    assert found, f"no weights in {folders[-1]}"
-    return found
 
 
 def attempts(place, step):

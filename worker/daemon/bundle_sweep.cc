@@ -3,25 +3,19 @@
 
 #include <algorithm>
 #include <set>
-#include <thread>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/digest.h"
 #include "common/base/text.h"
 
 namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kLockWait{10'000};
-constexpr Milliseconds kBetweenTries{20};
 constexpr std::string_view kTrash = "trash-";
 constexpr int64_t kYoungSeconds = 24 * 3600;
-constexpr size_t kDigestLength = 32;
-
-bool is_digest_name(const std::string& name) {
-  return name.size() == kDigestLength && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
 
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
@@ -80,15 +74,6 @@ bool is_first_link(const fs::path& file) {
   return ::lstat(file.c_str(), &info) == 0 && info.st_nlink == 1;
 }
 
-Result<FileLock> take_lock(const fs::path& path) {
-  const Deadline deadline = Deadline::after(kLockWait);
-  while (true) {
-    Result<FileLock> lock = FileLock::take(path);
-    if (lock || lock.error().cause != Cause::locked || deadline.passed()) return lock;
-    std::this_thread::sleep_for(kBetweenTries);
-  }
-}
-
 class Sweep {
  public:
   Sweep(fs::path workspace, std::string store, SweepWish wish)
@@ -130,13 +115,13 @@ int Sweep::receivers_at_work() const {
 bool Sweep::nobody_else() const {
   const std::vector<std::string> names = names_in(workspace_);
   return std::none_of(names.begin(), names.end(),
-                      [&](const std::string& name) { return is_digest_name(name) && name != store_; });
+                      [&](const std::string& name) { return is_digest(name) && name != store_; });
 }
 
 void Sweep::find_bundles(Inodes& kept) {
   std::vector<std::string> dead;
   for (const std::string& name : names_in(bundles_)) {
-    if (!is_digest_name(name)) continue;
+    if (!is_digest(name)) continue;
     if (is_used(name) || (!wish_.all && is_young(bundles_ / name))) {
       count_inodes(bundles_ / name, kept);
     } else {
@@ -194,7 +179,7 @@ Result<std::vector<SweptBundle>> Sweep::run() {
     TRY(remove_tree(trash));
     return swept_;
   }
-  TRY(FileLock lock, take_lock(bundles_ / "lock"));
+  TRY(FileLock lock, FileLock::take(bundles_ / "lock", Deadline::after(kLockWait)));
   Inodes kept;
   find_bundles(kept);
   find_others(kept);

@@ -19,8 +19,6 @@ namespace {
 
 constexpr Milliseconds kSilence{30'000};
 constexpr size_t kBytes = 1 << 16;
-// What a login shell may have printed ends with it.
-constexpr std::string_view kReadyLine = "gnnflow-ready 1\n";
 
 // In pieces that a pipe takes without waiting once it is ready: who does not read for so long is gone.
 Status write_all(int to, std::string_view bytes, Milliseconds patience) {

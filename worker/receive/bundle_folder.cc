@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <map>
-#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/incoming.h"
 #include "common/base/text.h"
 #include "worker/receive/wanted.h"
@@ -22,19 +22,13 @@ namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kLockWait{60'000};
-constexpr Milliseconds kBetweenTries{20};
 constexpr mode_t kMode = 0755;
 
 // Linking takes moments, reading all files anew some seconds.
 Result<FileLock> take_lock(const fs::path& path) {
-  const Deadline deadline = Deadline::after(kLockWait);
-  while (true) {
-    Result<FileLock> lock = FileLock::take(path);
-    if (lock || lock.error().cause != Cause::locked) return lock;
-    if (deadline.passed())
-      return Error{Cause::temporary, path.string() + ": another controller holds it for a minute"};
-    std::this_thread::sleep_for(kBetweenTries);
-  }
+  Result<FileLock> lock = FileLock::take(path, Deadline::after(kLockWait));
+  if (lock || lock.error().cause != Cause::locked) return lock;
+  return Error{Cause::temporary, path.string() + ": another controller holds it for a minute"};
 }
 
 std::string identity_of(const struct stat& info) {

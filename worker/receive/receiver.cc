@@ -21,7 +21,6 @@
 namespace gnnflow {
 namespace {
 
-constexpr std::string_view kReady = "gnnflow-ready 1\n";
 constexpr int64_t kMostRead = 32 << 20;
 
 struct Answer {
@@ -46,14 +45,6 @@ Result<Answer> hello(const Json&) {
   answer.members["machine"] = system.machine;
   answer.members["kernel"] = system.release;
   answer.members["cores"] = static_cast<int64_t>(std::thread::hardware_concurrency());
-  return answer;
-}
-
-Result<Answer> space(const Json& request) {
-  TRY(fs::path root, root_of(request));
-  TRY(int64_t bytes, free_bytes_at(root));
-  Answer answer;
-  answer.members["free_bytes"] = bytes;
   return answer;
 }
 
@@ -91,16 +82,6 @@ Result<Answer> held(const Json& request) {
   return answer;
 }
 
-Result<Answer> remove(const Json& request) {
-  TRY(fs::path path, path_of(request));
-  std::error_code error;
-  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return Answer();
-  const fs::path aside = fmt::format("{}.tmp-{}", path.string(), random_hex(6));
-  TRY(rename_durably(path, aside));
-  TRY(remove_tree(aside));
-  return Answer();
-}
-
 Result<Answer> bundle(const Json& request) {
   TRY(Json members, look_at_bundle(request));
   return Answer{.members = std::move(members)};
@@ -110,9 +91,8 @@ struct Row {
   std::string_view type;
   Result<Answer> (*work)(const Json&);
 };
-constexpr std::array kRequests = {Row{"hello", hello},  Row{"space", space}, Row{"check", check},
-                                  Row{"read", read},    Row{"held", held},   Row{"remove", remove},
-                                  Row{"bundle", bundle}};
+constexpr std::array kRequests = {Row{"hello", hello}, Row{"check", check}, Row{"read", read},
+                                  Row{"held", held}, Row{"bundle", bundle}};
 
 Message reply_with(Answer answer) {
   Message message{std::move(answer.members), std::move(answer.body)};
@@ -152,7 +132,7 @@ bool serve(Frames& frames, const Message& request) {
 int receiver_main(int in, int out) {
   ::signal(SIGPIPE, SIG_IGN);
   Frames frames(in, out);
-  if (!frames.greet(kReady)) return exit_code(Cause::unreachable);
+  if (!frames.greet(kReadyLine)) return exit_code(Cause::unreachable);
   while (true) {
     Result<std::optional<Message>> request = frames.receive(kSilence);
     if (!request) return exit_code(request.error().cause);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "common/base/digest.h"
 #include "common/base/incoming.h"
 
 namespace gnnflow {

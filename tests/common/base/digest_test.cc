@@ -57,6 +57,14 @@ TEST(Digest, OfAFileIsThatOfItsContent) {
             "opening " + (dir / "absent").string() + ": No such file or directory");
 }
 
+TEST(Digest, IsToldFromOtherText) {
+  EXPECT_TRUE(is_digest(digest_of("content")));
+  for (const std::string& other : {std::string(), std::string(31, 'a'), std::string(33, 'a'), std::string(32, 'g'),
+                                   std::string(32, 'A'), "../" + std::string(29, 'a')}) {
+    EXPECT_FALSE(is_digest(other)) << other;
+  }
+}
+
 TEST(Digest, OfAFileEndsWhenItIsStopped) {
   TempDir dir;
   fs::path file = dir.file("a", "content");

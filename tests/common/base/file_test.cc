@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -215,6 +217,18 @@ TEST(FileLock, IsHeldByOneAndFreeWhenThatOneGoes) {
   }
   EXPECT_FALSE(*FileLock::is_held(path));
   EXPECT_TRUE(FileLock::take(path));
+}
+
+TEST(FileLock, IsWaitedForUntilTheDeadline) {
+  TempDir dir;
+  fs::path path = dir / "lock";
+  std::optional<FileLock> held = *FileLock::take(path);
+  EXPECT_EQ(FileLock::take(path, Deadline::after(Milliseconds(30))).error().cause, Cause::locked);
+  std::jthread other([&] { held.reset(); });
+  EXPECT_TRUE(FileLock::take(path, Deadline::after(Milliseconds(60'000))));
+  EXPECT_EQ(FileLock::take(dir / "no" / "lock", Deadline::after(Milliseconds(60'000))).error().cause,
+            FileLock::take(dir / "no" / "lock").error().cause)
+      << "only a lock that is held is waited for";
 }
 
 TEST(Mapping, ShowsTheFileAndMovesWithoutCopying) {

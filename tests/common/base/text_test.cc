@@ -20,6 +20,13 @@ TEST(Text, TrimsAndLowers) {
   EXPECT_EQ(lower("AbZ9"), "abz9");
 }
 
+TEST(Text, WhatAnotherSaidBecomesOneLineOfLetters) {
+  EXPECT_EQ(one_line("  a\r\nb\033[31mc\x7F \n"), "a  b [31mc");
+  EXPECT_EQ(one_line("  abc\n", 2), "ab");
+  EXPECT_EQ(one_line("\xC3\xA9t\xC3\xA9"), "\xC3\xA9t\xC3\xA9") << "what is not ASCII stays";
+  EXPECT_EQ(one_line("\n"), "");
+}
+
 TEST(Text, IntegersAreWholeOrNothing) {
   EXPECT_EQ(parse_integer("-42"), -42);
   EXPECT_EQ(parse_integer("0"), 0);

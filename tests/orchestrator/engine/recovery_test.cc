@@ -118,7 +118,7 @@ TEST_F(Recovery, AnAttemptWhoseKeyChangedIsCancelled) {
 
 TEST_F(Recovery, WhatAnAttemptWhoseKeyChangedHasPublishedIsRemoved) {
   bench.leave("work", "another key", AttemptState::publishing, TaskState::exited);
-  const fs::path to = bench.host().root() / "outputs/work/another key/1";
+  const fs::path to = bench.host().root() / "outputs" / "work" / "another key" / "1";
   ASSERT_TRUE(create_folders(to / "thing"));
   EXPECT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("work").number, 2);
