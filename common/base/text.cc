@@ -96,10 +96,10 @@ std::string lower(std::string_view text) {
 }
 
 std::string one_line(std::string_view text, size_t most) {
-  std::string line(trimmed(text).substr(0, most));
+  std::string line(text);
   std::replace_if(
       line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }, ' ');
-  return line;
+  return std::string(trimmed(line).substr(0, most));
 }
 
 std::optional<int64_t> parse_integer(std::string_view text) {
