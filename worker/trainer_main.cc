@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/lost_exceptions.h"
 #include "common/base/text.h"
+#include "common/usage/wrong_use.h"
 #include "common/wire/job_channel.h"
 #include "worker/trainer/environment.h"
 #include "worker/trainer/job.h"
@@ -138,8 +139,10 @@ int run(JobChannel& channel, int count, char** words) {
   add_evaluate(app, channel, exit_code);
   try {
     app.parse(count, words);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : gnnflow::exit_code(Cause::bad_usage);
+    return report_failure(channel, wrong_use(app, error, {words + 1, words + count}));
   }
   return exit_code;
 }

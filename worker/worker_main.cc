@@ -1,16 +1,19 @@
 // gnnflow-worker: the program beside the data. One function per subcommand, each a row of the table in main.
 #include <functional>
 #include <memory>
+#include <type_traits>
 
 #include <CLI/CLI.hpp>
 
 #include "common/base/log.h"
 #include "common/base/lost_exceptions.h"
 #include "common/base/text.h"
+#include "common/usage/wrong_use.h"
 #include "worker/daemon/daemon.h"
 #include "worker/daemon/relay.h"
 #include "worker/daemon/shim.h"
 #include "worker/graph_server/serve_job.h"
+#include "worker/tools/printing.h"
 #include "worker/tools/tools.h"
 
 namespace gnnflow {
@@ -40,16 +43,19 @@ struct Subcommand {
         [work = std::move(work), arguments = arguments, &exit_code] { exit_code = work(*arguments); });
   }
   void with_json() { command->add_flag("--json", arguments->json, "Answer with one JSON object"); }
+  // For the daemon, not for people: `--help` does not list it.
   void with_task() {
-    command->add_option("--task", arguments->task, "Run as a job of a daemon: its task.json");
+    command->add_option("--task", arguments->task, "Run as a job of a daemon: its task.json")->group("");
   }
   // An option of the step of this name, passed on only when given.
   template <typename T>
   void with_option(const std::string& key, const std::string& help) {
     std::string flag = "--" + key;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    command->add_option_function<T>(
+    CLI::Option* option = command->add_option_function<T>(
         flag, [arguments = arguments, key](const T& value) { arguments->options[key] = Json(value); }, help);
+    if constexpr (std::is_same_v<T, int64_t>) option->check(whole_number(), "", "");
+    if constexpr (std::is_same_v<T, double>) option->check(any_number(), "", "");
   }
 };
 
@@ -160,7 +166,7 @@ void add_list(CLI::App& app, int& exit_code) {
                  });
   sub.command->add_option("DIR", sub.arguments->input, "A graph or partition directory")->required();
   sub.command->add_option("--part", sub.arguments->part, "Only what a host with this part needs")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number_from(0), "", "");
   sub.with_json();
 }
 
@@ -169,13 +175,16 @@ void add_sample(CLI::App& app, int& exit_code) {
                  [](const Arguments& told) { return run_sample(told.sample, told.answer()); });
   SampleRequest& request = sub.arguments->sample;
   sub.command->add_option("DIR", request.folder, "A graph or partition directory")->required();
-  sub.command->add_option("--seeds", request.seeds, "Original ids, as 1,2,3")->delimiter(',')->required();
-  sub.command->add_option("--fanout", request.fanout, "Layer nearest the input first, as 15,10,5; -1: all")
+  const auto number = [&](const char* flag, auto& value, const char* help) {
+    return sub.command->add_option(flag, value, help)->check(whole_number(), "", "");
+  };
+  number("--seeds", request.seeds, "Original ids, as 1,2,3")->delimiter(',')->required();
+  number("--fanout", request.fanout, "Layer nearest the input first, as 15,10,5; -1: all")
       ->delimiter(',')
       ->required();
-  sub.command->add_option("--epoch", request.epoch, "Of the training that the batch would be of (0)");
-  sub.command->add_option("--step", request.step, "Its global step (0)");
-  sub.command->add_option("--seed", request.seed, "Its seed (0)");
+  number("--epoch", request.epoch, "Of the training that the batch would be of (0)");
+  number("--step", request.step, "Its global step (0)");
+  number("--seed", request.seed, "Its seed (0)");
   sub.with_json();
 }
 
@@ -247,8 +256,10 @@ int run(int count, char** words) {
     add(app, exit_code);
   try {
     app.parse(count, words);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : gnnflow::exit_code(Cause::bad_usage);
+    return print_failure(wrong_use(app, error, {words + 1, words + count}));
   }
   return exit_code;
 }

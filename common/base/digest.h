@@ -37,6 +37,5 @@ std::string digest_of(std::string_view text);
 // Ends early, as an error of its cause, once `stop` is raised.
 Result<std::string> digest_of_file(const fs::path& path, const StopSignal* stop = nullptr);
 std::string sha256_of(std::span<const std::byte> bytes);
-Result<std::string> sha256_of_file(const fs::path& path);
 
 }  // namespace gnnflow

@@ -139,14 +139,6 @@ Result<FileWriter> FileWriter::create(const fs::path& path, int mode) {
   return FileWriter(std::move(file), path);
 }
 
-Result<FileWriter> FileWriter::resume(const fs::path& path, int64_t size, int mode) {
-  TRY(FileDescriptor file, open_file(path, O_WRONLY | O_CREAT | O_NOFOLLOW, mode));
-  if (::ftruncate(file.get(), size) != 0 || ::lseek(file.get(), size, SEEK_SET) != size) {
-    return system_error("going on with " + path.string(), errno);
-  }
-  return FileWriter(std::move(file), path);
-}
-
 Status FileWriter::keep(Status status) {
   if (!status) failed_ = status.error();
   return status;
@@ -181,8 +173,15 @@ Status FileWriter::finish() {
 }
 
 Result<FileLock> FileLock::take(const fs::path& path) {
-  TRY(FileDescriptor file, open_file(path, O_RDWR | O_CREAT, 0600));
-  return take(std::move(file), path);
+  while (true) {
+    TRY(FileDescriptor file, open_file(path, O_RDWR | O_CREAT, 0600));
+    TRY(FileLock lock, take(std::move(file), path));
+    struct stat held {
+    }, named{};
+    if (::fstat(lock.descriptor(), &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
+        held.st_dev == named.st_dev && held.st_ino == named.st_ino)
+      return lock;
+  }
 }
 
 Result<FileLock> FileLock::take(const fs::path& path, Deadline deadline) {

@@ -62,8 +62,6 @@ std::string random_hex(int bytes);                               // from the ker
 class FileWriter {
  public:
   static Result<FileWriter> create(const fs::path& path, int mode = 0644);
-  // Goes on behind the first `size` bytes of a file that may be there; what lies beyond them is cut off.
-  static Result<FileWriter> resume(const fs::path& path, int64_t size, int mode = 0644);
   FileWriter(FileWriter&&) noexcept;
   FileWriter& operator=(FileWriter&&) noexcept;
   ~FileWriter();
@@ -106,7 +104,8 @@ void install_mapping_fault_handler();
 // An exclusive F_OFD_SETLK on a file. The kernel frees it; there is nothing to unlock by hand.
 class FileLock {
  public:
-  // `locked` when another holds it.
+  // `locked` when another holds it. What is held is the file that has this name then: one that was replaced
+  // or removed before it was locked would keep nobody out.
   static Result<FileLock> take(const fs::path& path);
   static Result<FileLock> take(const fs::path& path, Deadline deadline);    // tries until then
   static Result<FileLock> take(FileDescriptor file, const fs::path& path);  // of a file open for writing

@@ -10,6 +10,7 @@ namespace gnnflow {
 class StopSignal;
 
 Status sync_descriptor(int descriptor, const fs::path& path);
+Status sync_tree(const fs::path& folder, const StopSignal* stop);  // may be null; heard between files
 Status rename_path(const fs::path& from, const fs::path& to);
 Status write_all(int descriptor, std::span<const std::byte> bytes, const fs::path& path);
 // `stop` may be null; between two pieces it is heard.

@@ -6,6 +6,7 @@
 
 #include "common/base/file.h"
 #include "common/base/file_effects.h"
+#include "common/base/stop_signal.h"
 
 namespace gnnflow {
 namespace {
@@ -52,8 +53,11 @@ Status create_folders(const fs::path& path, int mode) {
   return {};
 }
 
-Status sync_tree(const fs::path& folder) {
-  TRY(walk(folder, [](const fs::directory_entry& entry) -> Status {
+Status sync_tree(const fs::path& folder) { return sync_tree(folder, nullptr); }
+
+Status sync_tree(const fs::path& folder, const StopSignal* stop) {
+  TRY(walk(folder, [&](const fs::directory_entry& entry) -> Status {
+    if (stop && stop->raised()) return Error{stop->cause(), "stopped while syncing " + folder.string()};
     std::error_code error;
     fs::file_type type = entry.symlink_status(error).type();
     if (error) return system_error("reading " + entry.path().string(), error.value());

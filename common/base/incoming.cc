@@ -48,6 +48,17 @@ bool is_same_file(int descriptor, const fs::path& path) {
          ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
+mode_t with_execution(mode_t mode) { return mode | ((mode & 0444) >> 2); }
+
+// A file that is there and right. One that can be run stays so: another list may want it.
+Status allow_execution(const IncomingFile::Place& place) {
+  struct stat info {};
+  if (!place.executable || ::lstat(place.target.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  const mode_t wanted = with_execution(info.st_mode);
+  if (wanted == info.st_mode || ::chmod(place.target.c_str(), wanted & 07777) == 0) return {};
+  return system_error("changing " + place.target.string(), errno);
+}
+
 Error with_free_space(Error error, const fs::path& path) {
   if (error.cause == Cause::no_resources) error.message += free_space_note(path);
   return error;
@@ -77,6 +88,7 @@ struct IncomingFile::State {
   bool published = false;
 
   Status empty();
+  Status set_mode();
   Status digest_rest();
   void write_behind();
 };
@@ -86,6 +98,14 @@ Status IncomingFile::State::empty() {
   size = digested = pushed = 0;
   digester = Digester();
   return {};
+}
+
+Status IncomingFile::State::set_mode() {
+  struct stat info {};
+  if (::fstat(lock.descriptor(), &info) != 0) return system_error("reading " + place.part.string(), errno);
+  const mode_t wanted = place.executable ? with_execution(info.st_mode) : info.st_mode & ~mode_t{0111};
+  if (wanted == info.st_mode || ::fchmod(lock.descriptor(), wanted & 07777) == 0) return {};
+  return system_error("changing " + place.part.string(), errno);
 }
 
 Status IncomingFile::State::digest_rest() {
@@ -123,7 +143,10 @@ IncomingFile::~IncomingFile() {
 Result<std::optional<IncomingFile>> IncomingFile::begin(const Place& place) {
   const Identity before = identity_at(place.target);
   TRY(bool there, file_matches(place.target, place.bytes, place.digest));
-  if (there) return std::optional<IncomingFile>();
+  if (there) {
+    TRY(allow_execution(place));
+    return std::optional<IncomingFile>();
+  }
   TRY(FileLock lock, lock_part(place.part));
   IncomingFile file(std::make_unique<State>(place, std::move(lock)));
   State& state = *file.state_;
@@ -136,7 +159,10 @@ Result<std::optional<IncomingFile>> IncomingFile::begin(const Place& place) {
     TRY(there, file_matches(place.target, place.bytes, place.digest));
   }
   if (there || state.size > place.bytes) TRY(state.empty());
-  if (there) return std::optional<IncomingFile>();
+  if (there) {
+    TRY(allow_execution(place));
+    return std::optional<IncomingFile>();
+  }
   return std::optional<IncomingFile>(std::move(file));
 }
 
@@ -193,6 +219,7 @@ Status IncomingFile::clear() { return state_->empty(); }
 Status IncomingFile::publish() {
   State& state = *state_;
   const auto work = [&]() -> Status {
+    TRY(state.set_mode());
     TRY(sync_descriptor(state.lock.descriptor(), state.place.part));
     TRY(create_folders(state.place.target.parent_path()));
     // Who cleans up may have taken it away, and another process begun one of the same name, which is not

@@ -36,9 +36,11 @@ class IncomingFile {
     fs::path target, part;
     int64_t bytes = 0;
     std::string digest;
+    bool executable = false;  // whoever may read it may run it
   };
 
-  // Nothing when the target is there and right. `locked` when another process holds the part.
+  // Nothing when the target is there and right; where it cannot be run and should be, it can be now. `locked`
+  // when another process holds the part.
   static Result<std::optional<IncomingFile>> begin(const Place& place);
   // Waits while another process holds the part: it ends, by itself or by a signal, and the lock is free. Then
   // `temporary`. The folder of the part is made. `waiting` is called now and then meanwhile; its error ends

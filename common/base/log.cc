@@ -41,7 +41,7 @@ spdlog::level::level_enum level_of(LogLevel level) {
 }
 
 // A message may hold text of peers and files: it stays one line, and no terminal obeys it.
-std::string one_line(std::string_view message) {
+std::string escaped(std::string_view message) {
   std::string line;
   line.reserve(message.size());
   for (char c : message) {
@@ -65,7 +65,7 @@ void open_log(std::string_view program, LogLevel least) {
 
 void log(LogLevel level, std::string_view message) {
   spdlog::level::level_enum theirs = level_of(level);
-  if (logger().should_log(theirs)) logger().log(theirs, one_line(message));
+  if (logger().should_log(theirs)) logger().log(theirs, escaped(message));
 }
 
 }  // namespace gnnflow

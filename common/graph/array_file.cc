@@ -1,6 +1,7 @@
 // Mapped reading and streamed writing of .npy files.
 #include "common/graph/array_file.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <fmt/format.h>
@@ -12,6 +13,25 @@ namespace {
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+// The position of the first id outside of [0, limit), -1: there is none. Pieces are looked at without a
+// branch in them.
+template <typename T>
+int64_t first_outside(std::span<const T> ids, int64_t limit) {
+  using Unsigned = std::make_unsigned_t<T>;  // negative ids are beyond any limit
+  const auto below = static_cast<Unsigned>(std::min<int64_t>(limit - 1, std::numeric_limits<T>::max()));
+  constexpr size_t kPiece = 4096;
+  for (size_t begin = 0; begin < ids.size(); begin += kPiece) {
+    const auto piece = ids.subspan(begin, std::min(kPiece, ids.size() - begin));
+    bool outside = limit <= 0;
+    for (const T id : piece) outside |= static_cast<Unsigned>(id) > below;
+    if (!outside) continue;
+    const auto first = std::find_if(piece.begin(), piece.end(),
+                                    [&](T id) { return limit <= 0 || static_cast<Unsigned>(id) > below; });
+    return static_cast<int64_t>(begin) + (first - piece.begin());
+  }
+  return -1;
 }
 
 }  // namespace
@@ -77,6 +97,19 @@ int64_t Array::integer(int64_t i) const {
     default:
       bug(fmt::format("{}: integers read from an array of {}", path_.string(), name_of(dtype_)));
   }
+}
+
+Error bad_array(const Array& array, std::string_view what) {
+  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), what)};
+}
+
+Status check_ids(const Array& ids, int64_t limit) {
+  const IdView all(ids);
+  const auto size = static_cast<size_t>(all.size());
+  const int64_t at = all.narrow() != nullptr ? first_outside(std::span(all.narrow(), size), limit)
+                                             : first_outside(std::span(all.wide(), size), limit);
+  if (at < 0) return {};
+  return bad_array(ids, fmt::format("id {} at position {} is not below {}", all[at], at, limit));
 }
 
 IdView::IdView(const Array& array) : size_(array.rows() * array.columns()) {
@@ -145,6 +178,14 @@ Result<ArrayInfo> ArrayWriter::finish() {
   info_.bytes = promised;
   info_.digest = digester_.text();
   return std::move(info_);
+}
+
+Result<ArrayInfo> write_ids(const fs::path& folder, std::string relative_path, Dtype dtype,
+                            std::span<const int64_t> ids) {
+  TRY(auto writer,
+      ArrayWriter::create(folder, std::move(relative_path), dtype, {static_cast<int64_t>(ids.size())}));
+  TRY(writer.write_ids(ids));
+  return writer.finish();
 }
 
 }  // namespace gnnflow

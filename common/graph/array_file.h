@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/digest.h"
@@ -60,6 +61,12 @@ class Array {
   std::vector<int64_t> shape_;
 };
 
+// `bad_data` of an array: its file, and what is wrong with it.
+Error bad_array(const Array& array, std::string_view what);
+
+// All ids are in [0, limit), or the first that is not is named with its position. REQUIRES: i4 or i8
+Status check_ids(const Array& ids, int64_t limit);
+
 // Ids that are i4 or i8 on disk, read as int64. One predictable branch.
 class IdView {
  public:
@@ -101,6 +108,10 @@ class ArrayWriter {
   int64_t header_bytes_ = 0;
   std::vector<std::byte> narrowed_;
 };
+
+// A whole list of ids at once.
+Result<ArrayInfo> write_ids(const fs::path& folder, std::string relative_path, Dtype dtype,
+                            std::span<const int64_t> ids);
 
 // A whole small array at once.
 template <typename T>

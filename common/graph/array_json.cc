@@ -39,6 +39,13 @@ Result<ArrayInfo> array_from_json(const std::string& path, const Json& json, con
 
 }  // namespace
 
+Status keep(ArrayTable& arrays, Result<ArrayInfo> written) {
+  if (!written) return std::move(written).error();
+  std::string path = written->path;
+  arrays[std::move(path)] = std::move(*written);
+  return {};
+}
+
 Json arrays_to_json(const ArrayTable& arrays) {
   Json::Object out;
   for (const auto& [path, info] : arrays) {

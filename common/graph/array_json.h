@@ -11,6 +11,8 @@ namespace gnnflow {
 
 using ArrayTable = std::map<std::string, ArrayInfo>;  // by path
 
+// Puts in what was written, under its path.
+Status keep(ArrayTable& arrays, Result<ArrayInfo> written);
 Json arrays_to_json(const ArrayTable& arrays);
 Result<ArrayTable> arrays_from_json(const Json& json, std::string_view where);
 // Adds paths, types, shapes and digests: what the arrays are, not where they lie.

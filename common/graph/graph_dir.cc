@@ -13,38 +13,33 @@ namespace {
 
 constexpr int64_t kIndexLimit = int64_t{64} << 20;
 
-Error unfit(const Array& array, std::string_view what) {
-  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), what)};
-}
-
-bool is_id(Dtype dtype) { return dtype == Dtype::i4 || dtype == Dtype::i8; }
 bool is_i4(Dtype dtype) { return dtype == Dtype::i4; }
 bool is_f4(Dtype dtype) { return dtype == Dtype::f4; }
 
 // A list of `rows` numbers of a kind.
 Status check_list(const Array& array, int64_t rows, bool (*kind)(Dtype), std::string_view kind_name) {
-  if (array.shape().size() != 1) return unfit(array, "has two dimensions where one is wanted");
+  if (array.shape().size() != 1) return bad_array(array, "has two dimensions where one is wanted");
   if (!kind(array.dtype()))
-    return unfit(array, fmt::format("holds {}, not {}", name_of(array.dtype()), kind_name));
+    return bad_array(array, fmt::format("holds {}, not {}", name_of(array.dtype()), kind_name));
   if (rows >= 0 && array.rows() != rows)
-    return unfit(array, fmt::format("has {} rows, not {}", array.rows(), rows));
+    return bad_array(array, fmt::format("has {} rows, not {}", array.rows(), rows));
   return {};
 }
 
 // Offsets of `rows` rows into `entries` things.
 Status check_offsets(const Array& array, int64_t rows, int64_t entries) {
   if (array.dtype() != Dtype::i8)
-    return unfit(array, fmt::format("holds {}, not i8", name_of(array.dtype())));
+    return bad_array(array, fmt::format("holds {}, not i8", name_of(array.dtype())));
   TRY(check_list(array, rows + 1, is_id, "i8"));
   const auto offsets = array.as<int64_t>();
-  if (offsets.front() != 0) return unfit(array, fmt::format("begins with {}, not 0", offsets.front()));
+  if (offsets.front() != 0) return bad_array(array, fmt::format("begins with {}, not 0", offsets.front()));
   const auto fall = std::is_sorted_until(offsets.begin(), offsets.end());
   if (fall != offsets.end()) {
-    return unfit(array, fmt::format("offset {} at position {} is below the one before it", *fall,
-                                    fall - offsets.begin()));
+    return bad_array(array, fmt::format("offset {} at position {} is below the one before it", *fall,
+                                        fall - offsets.begin()));
   }
   if (offsets.back() != entries) {
-    return unfit(array, fmt::format("ends with {}, but there are {} entries", offsets.back(), entries));
+    return bad_array(array, fmt::format("ends with {}, but there are {} entries", offsets.back(), entries));
   }
   return {};
 }
@@ -57,11 +52,11 @@ Status check_features(NodeArrays& node, const fs::path& folder, int64_t columns)
   }
   if (node.features.present()) {
     if (node.features.shape().size() != 2 || node.features.rows() != node.count) {
-      return unfit(node.features, fmt::format("is not a table of {} rows", node.count));
+      return bad_array(node.features, fmt::format("is not a table of {} rows", node.count));
     }
     if (node.features.columns() != columns) {
-      return unfit(node.features,
-                   fmt::format("has {} columns, the index says {}", node.features.columns(), columns));
+      return bad_array(node.features,
+                       fmt::format("has {} columns, the index says {}", node.features.columns(), columns));
     }
   }
   if (node.feature_indptr.present() != node.feature_indices.present() ||
@@ -89,7 +84,7 @@ Status check_features(NodeArrays& node, const fs::path& folder, int64_t columns)
 Status check_node(NodeArrays& node, const fs::path& folder) {
   TRY(check_features(node, folder, node.feature_columns));
   if (node.labels.present() && node.labels.rows() != node.count) {
-    return unfit(node.labels, fmt::format("has {} rows, not {}", node.labels.rows(), node.count));
+    return bad_array(node.labels, fmt::format("has {} rows, not {}", node.labels.rows(), node.count));
   }
   if (node.original.present()) TRY(check_list(node.original, node.count, is_id, "i4 or i8"));
   if (node.degree.present()) TRY(check_list(node.degree, node.count, is_id, "i4 or i8"));
@@ -166,9 +161,9 @@ Status check_split(const Array& ids, int64_t nodes) {
   for (int64_t i = 0, last = -1; i < ids.rows(); ++i) {
     const int64_t id = ids.integer(i);
     if (id < 0 || id >= nodes)
-      return unfit(ids, fmt::format("id {} at position {} is not below {}", id, i, nodes));
+      return bad_array(ids, fmt::format("id {} at position {} is not below {}", id, i, nodes));
     if (id <= last)
-      return unfit(ids, fmt::format("id {} at position {} is not above the one before it", id, i));
+      return bad_array(ids, fmt::format("id {} at position {} is not above the one before it", id, i));
     last = id;
   }
   return {};

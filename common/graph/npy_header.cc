@@ -20,6 +20,17 @@ constexpr size_t kAlignment = 64;
 
 Error damaged(std::string message) { return Error{Cause::bad_data, std::move(message)}; }
 
+// Words of a damaged file, for a message: ASCII, and not long.
+std::string printable(std::string_view word) {
+  constexpr size_t kMost = 40;
+  std::string text;
+  for (const char c : word.substr(0, kMost)) {
+    const bool plain = c >= 0x20 && c < 0x7f;
+    text += plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  return word.size() > kMost ? text + "..." : text;
+}
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
@@ -79,8 +90,8 @@ Result<Dtype> dtype_of_descr(std::string_view descr) {
        {Dtype::u1, Dtype::i1, Dtype::u2, Dtype::i2, Dtype::i4, Dtype::i8, Dtype::f2, Dtype::f4, Dtype::f8}) {
     if (numpy_descr(dtype) == descr) return dtype;
   }
-  return damaged(
-      fmt::format("element type '{}' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian", descr));
+  return damaged(fmt::format("element type '{}' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian",
+                             printable(descr)));
 }
 
 Status set_data_bytes(NpyHeader& header) {
@@ -118,7 +129,7 @@ Result<NpyHeader> parse_dictionary(std::string_view text) {
       header.shape = std::move(*lengths);
       shape = true;
     } else {
-      return damaged(fmt::format("unexpected key '{}' in the header", *key));
+      return damaged(fmt::format("unexpected key '{}' in the header", printable(*key)));
     }
     if (!parser.take(",")) {
       if (parser.take("}")) break;

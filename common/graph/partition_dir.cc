@@ -72,10 +72,8 @@ Status open_map(const fs::path& folder, const PartitionIndex& index, const std::
     return Error{Cause::bad_data, fmt::format("{}: partition.json does not name {}", folder.string(), path)};
   }
   TRY(array, Array::open(folder, found->second));
-  const bool ids = array.dtype() == Dtype::i4 || array.dtype() == Dtype::i8;
-  if (!ids || array.shape().size() != 1 || array.rows() != index.ranges.at(type).count()) {
-    return Error{Cause::bad_data, fmt::format("{}: is not a list of {} ids", array.path().string(),
-                                              index.ranges.at(type).count())};
+  if (!is_id(array.dtype()) || array.shape().size() != 1 || array.rows() != index.ranges.at(type).count()) {
+    return bad_array(array, fmt::format("is not a list of {} ids", index.ranges.at(type).count()));
   }
   return {};
 }
@@ -224,6 +222,12 @@ const Array& PartitionDir::new_of_original(std::string_view type) const {
 const Array& PartitionDir::original_of_new(std::string_view type) const {
   ranges(type);
   return original_of_new_.at(std::string(type));
+}
+
+Status PartitionDir::check_maps(std::string_view type) const {
+  const int64_t nodes = ranges(type).count();
+  TRY(check_ids(new_of_original(type), nodes));
+  return check_ids(original_of_new(type), nodes);
 }
 
 Result<Split> PartitionDir::split(std::string_view type, std::string_view scheme) const {

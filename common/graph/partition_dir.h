@@ -49,6 +49,8 @@ class PartitionDir {
   Result<GraphDir> open_part(int part) const;
   const Array& new_of_original(std::string_view type = kNodeType) const;
   const Array& original_of_new(std::string_view type = kNodeType) const;
+  // Every id of both maps is one of a node. Opening does not ask: whoever follows them does, once.
+  Status check_maps(std::string_view type = kNodeType) const;
   // The whole graph's split, original ids; not present() arrays when there is none.
   Result<Split> split(std::string_view type, std::string_view scheme) const;
 

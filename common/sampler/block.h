@@ -74,7 +74,6 @@ struct Block {
   Buffer<int32_t> offsets;  // [destinations + 1]
   Buffer<int32_t>
       sources;  // local: positions in the source list; in an unrelabelled leaf block: new ids (global)
-  Buffer<int64_t> edges;  // ids of the edges, when asked
   bool relabelled = true;
 
   int64_t destinations() const { return static_cast<int64_t>(offsets.size()) - 1; }

@@ -289,7 +289,6 @@ Status Sampler::sample(const BatchKey& key, std::span<const int32_t> seeds, Batc
     block.offsets.resize(1);
     block.offsets[0] = 0;
     block.sources.clear();
-    block.edges.clear();
     block.relabelled = layer > 0 || options_.relabel_leaves;
     TRY(draw_(layer_key(key, static_cast<int>(layer), options_.relation), options_.fanout[layer],
               destinations.span(), block));

@@ -1,12 +1,12 @@
 // Parsing by CLI11.
 #include "orchestrator/cli/command_line.h"
 
-#include <algorithm>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "common/base/text.h"
+#include "common/usage/wrong_use.h"
+#include "orchestrator/workflow/problems.h"
 
 namespace gnnflow {
 namespace {
@@ -22,18 +22,11 @@ constexpr const char* kFooter =
     "All of them, and more about each command: docs/operations.md; about the workflow file: "
     "docs/workflow.md.";
 
-std::function<std::string(const std::string&)> at_least(int64_t least) {
-  return [least](const std::string& text) {
-    std::optional<int64_t> number = parse_integer(text);
-    return number && *number >= least ? "" : fmt::format("'{}' is no number from {} on", text, least);
-  };
-}
-
 struct Parser {
   CLI::App app{kAbout, "gnnflow"};
   CommandLine line;
   std::string file, state, colour;
-  std::string first, second;      // of logs: [FILE] STEP; of stop: [FILE] [RUN]
+  std::string first, second;      // of logs: [FILE] [STEP]; of stop: [FILE] [RUN]
   std::vector<std::string> more;  // of retry: [FILE] [RUN] [STEP...]
   bool version = false;
 
@@ -74,13 +67,13 @@ struct Parser {
   void add_run_number(CLI::App* sub) {
     sub->add_option("--run", line.run, "Number of the run; default: the last")
         ->type_name("N")
-        ->check(at_least(1), "", "");
+        ->check(whole_number_from(1), "", "");
   }
 
   void add_colour(CLI::App* sub) {
     sub->add_option("--color", colour, "auto, always or never")
         ->type_name("WHEN")
-        ->check(CLI::IsMember({"auto", "always", "never"}));
+        ->check(one_of({"auto", "always", "never"}), "", "");
   }
   // What `run` and `retry` have in common.
   void add_running(CLI::App* sub) {
@@ -121,12 +114,12 @@ struct Parser {
     add_colour(sub);
   }
   void add_logs() {
-    CLI::App* sub = command("logs", "Show the log of a step's task");
+    CLI::App* sub = command("logs", "Show the log of a step's task; a graph server's is its launch step's");
     sub->add_option("FILE", first, "The workflow file, where there are several")->type_name("");
-    sub->add_option("STEP", second, "The step")->type_name("");
+    sub->add_option("STEP", second, "The step; without it: which steps have a log")->type_name("");
     sub->add_option("--task", line.task, "Number of the task; default: the first that failed, else 0")
         ->type_name("N")
-        ->check(at_least(0), "", "");
+        ->check(whole_number_from(0), "", "");
     sub->add_flag("-f,--follow", line.follow, "Go on with what it writes, until it has ended");
     add_run_number(sub);
     add_state(sub);
@@ -143,7 +136,8 @@ struct Parser {
   void add_stop() {
     CLI::App* sub = command("stop", "End what runs, and wait until it has ended");
     sub->add_option("FILE", first, "The workflow file, where there are several")->type_name("");
-    sub->add_option("RUN", second, "Number of the run; default: the one that runs")->type_name("");
+    sub->add_option("RUN", second, "Number of the run; default: the last, as only that can be running")
+        ->type_name("");
     add_state(sub);
   }
   void add_hosts() {
@@ -173,7 +167,7 @@ struct Parser {
     sub->add_option("--keep", line.keep,
                     "How many results of each step, and how many runs, are kept; default: 1")
         ->type_name("N")
-        ->check(at_least(1), "", "");
+        ->check(whole_number_from(1), "", "");
     sub->add_flag("--all", line.all,
                   "Remove everything of this workflow, results too, but the history of its runs");
     add_set(sub);
@@ -198,10 +192,13 @@ struct Parser {
     return {};
   }
 
+  // [FILE] [STEP]: a single word is the file where no step could have that name.
   Status take_logs() {
-    line.step = second.empty() ? first : second;  // the one word that is needed
-    if (!second.empty()) line.file = first;
-    if (line.step.empty()) return Error{Cause::bad_usage, "STEP is required; see `gnnflow logs --help`"};
+    const bool is_step = second.empty() && is_name(first);
+    line.step = is_step ? first : second;
+    if (!is_step) line.file = first;
+    if (line.step.empty() && (line.follow || line.task >= 0))
+      return Error{Cause::bad_usage, "STEP is required with --follow and --task; see `gnnflow logs --help`"};
     return {};
   }
 
@@ -244,43 +241,9 @@ std::optional<Error> unknown_command(const Parser& parser, const std::vector<std
     if (sub->get_name() == arguments[0]) return std::nullopt;
     names.push_back(sub->get_name());
   }
-  std::optional<std::string> near = nearest(arguments[0], names);
+  const std::string near = suggestion(arguments[0], names);
   return Error{Cause::bad_usage, fmt::format("unknown command '{}'{}", arguments[0],
-                                             near ? fmt::format("; did you mean '{}'?", *near)
-                                                  : fmt::format("; there are {}", join(names, ", ")))};
-}
-
-// Neither does it say which option was meant.
-std::optional<std::string> unknown_option(const CLI::App& chosen, const std::vector<std::string>& arguments) {
-  std::vector<std::string> known;
-  for (const CLI::Option* option : chosen.get_options()) {
-    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) known.push_back("-" + name);
-  }
-  for (const std::string& argument : arguments) {
-    const std::string name = argument.substr(0, argument.find('='));
-    if (name == "--") return std::nullopt;
-    if (!name.starts_with('-') || std::find(known.begin(), known.end(), name) != known.end()) continue;
-    if (name.size() < 3 && !name.starts_with("--")) continue;  // "-", or letters that stand together
-    std::optional<std::string> near = nearest(name, known);
-    return fmt::format("unknown option '{}'{}", name, near ? fmt::format("; did you mean '{}'?", *near) : "");
-  }
-  return std::nullopt;
-}
-
-Error wrong_use(const Parser& parser, const CLI::ParseError& error,
-                const std::vector<std::string>& arguments) {
-  const auto parsed = [](const CLI::App* sub) { return sub->parsed(); };
-  const CLI::App* app = &parser.app;
-  std::string words;  // "hosts check "
-  for (auto inner = app->get_subcommands(parsed); !inner.empty(); inner = app->get_subcommands(parsed)) {
-    app = inner[0];
-    words += app->get_name() + " ";
-  }
-  const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-  std::optional<std::string> unknown = extra ? unknown_option(*app, arguments) : std::nullopt;
-  return {Cause::bad_usage, fmt::format("{}; see `gnnflow {}--help`",
-                                        unknown.value_or(std::string(trimmed(error.what()))), words)};
+                                             near.empty() ? "; there are " + join(names, ", ") : near)};
 }
 
 }  // namespace
@@ -301,7 +264,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     parser.line.text = parser.app.help();  // of the command, when one was named
     return std::move(parser.line);
   } catch (const CLI::ParseError& error) {
-    return wrong_use(parser, error, arguments);
+    return wrong_use(parser.app, error, arguments);
   }
   const std::vector<CLI::App*> chosen = parser.app.get_subcommands();
   if (parser.version) {

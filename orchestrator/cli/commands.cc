@@ -10,6 +10,7 @@
 #include "common/base/child_process.h"
 #include "common/base/text.h"
 #include "orchestrator/cli/version.h"
+#include "orchestrator/workflow/problems.h"
 
 namespace gnnflow {
 namespace {
@@ -55,10 +56,10 @@ Error unknown_graph_command(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const GraphCommand& command : kGraphCommands) names.emplace_back(command.name);
   const std::string all = join(names, ", ");
-  if (words.empty()) return {Cause::bad_usage, "graph what?: write one of " + all};
-  std::optional<std::string> near = nearest(words[0], names);
-  return {Cause::bad_usage, near ? fmt::format("graph {}: did you mean '{}'?", words[0], *near)
-                                 : fmt::format("graph {}: write one of {}", words[0], all)};
+  if (words.empty()) return {Cause::bad_usage, "graph what? Write one of " + all};
+  const std::string near = suggestion(words[0], names);
+  return {Cause::bad_usage, fmt::format("unknown command 'graph {}'{}", words[0],
+                                        near.empty() ? "; write one of " + all : near)};
 }
 
 int tell(const Error& error, const Console& console) {

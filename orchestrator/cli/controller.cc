@@ -31,9 +31,13 @@ std::unique_ptr<RunObserver> make_view(const Workflow& workflow, const CommandLi
 }
 
 StoreOwner owner_of(const Workflow& workflow) {
-  StoreOwner owner{workflow.name, workflow.file, workflow.lease, workflow.grace, {}};
-  for (const HostEntry& host : workflow.hosts) owner.hosts[host.name] = entry_to_json(host);
-  return owner;
+  return {workflow.name, workflow.file, workflow.lease, workflow.grace};
+}
+
+HostEntries entries_of(const Workflow& workflow) {
+  HostEntries entries;
+  for (const HostEntry& host : workflow.hosts) entries[host.name] = entry_to_json(host);
+  return entries;
 }
 
 // The parts of an engine that live as long as it does.
@@ -48,7 +52,7 @@ struct Controller {
 Result<EngineSetup> Controller::set_up(const Workflow& workflow, const fs::path& state,
                                        const StoreOwner& owner) {
   stop_on_signals(stop);
-  TRY(store, RunStore::open(state, owner));
+  TRY(store, RunStore::open(state, owner, entries_of(workflow)));
   EngineSetup setup;
   TRY(setup.hosts, make_hosts(workflow, state, store->store_id(), &stop));
   setup.workflow = &workflow;
@@ -112,6 +116,10 @@ Result<RunWish> load_wish(const CommandLine& line, const Console& console, const
 Result<int> carry_out(const RunWish& wish, const CommandLine& line, const Console& console) {
   return line.detach ? run_detached(wish, line, console)
                      : run_here(wish, make_view(wish.workflow, line, console));
+}
+
+void tell_end(const RunWish& wish, const CommandLine& line, const Console& console, std::string_view text) {
+  make_view(wish.workflow, line, console)->run_ended(0, text);
 }
 
 Result<int> end_leftovers(const Workflow& workflow, const fs::path& state, const CommandLine& line,

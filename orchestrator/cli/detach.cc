@@ -10,11 +10,10 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/pipe_text.h"
 
 namespace gnnflow {
 namespace {
-
-constexpr size_t kMostReport = 1 << 20;
 
 class ReportingView final : public RunObserver {
  public:
@@ -86,18 +85,6 @@ Status leave_terminal(const fs::path& log, int keep) {
   ::_exit(done ? *done : exit_code(done.error().cause));
 }
 
-std::string read_all(const FileDescriptor& from) {
-  std::string text;
-  char buffer[4096];
-  while (text.size() < kMostReport) {
-    const ssize_t got = ::read(from.get(), buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(buffer, static_cast<size_t>(got));
-  }
-  return text;
-}
-
 // It ended without a word.
 Error silent_end(int pid, const fs::path& log) {
   int status = 0;
@@ -113,14 +100,7 @@ Error silent_end(int pid, const fs::path& log) {
 
 void StartReport::say(const Json& report) {
   if (!to_) return;
-  const std::string text = report.dump();
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(to_.get(), rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) break;  // nobody waits any more
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
+  write_text(to_.get(), report.dump());  // perhaps nobody waits any more
   to_.reset();
 }
 
@@ -149,7 +129,7 @@ Result<Detached> detach(const fs::path& log, const fs::path& folder, const Backg
     be_the_child(log, std::move(to), folder, work);
   }
   to.reset();
-  const std::string said = read_all(from);
+  const std::string said = read_to_end(from.get());
   if (said.empty()) return silent_end(pid, log);
   TRY(Json report, Json::parse(said));
   Detached detached;

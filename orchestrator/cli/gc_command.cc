@@ -1,6 +1,5 @@
 // `gnnflow gc`: removes here and on every host what no kept run needs.
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -12,7 +11,6 @@
 #include "orchestrator/cli/hosts.h"
 #include "orchestrator/cli/state_place.h"
 #include "orchestrator/cli/stored_hosts.h"
-#include "orchestrator/steps/step_kinds.h"
 #include "orchestrator/store/run_store.h"
 #include "orchestrator/store/store_reader.h"
 
@@ -51,29 +49,34 @@ Result<GcRows> read_rows(RunStore& store, const fs::path& state, const Workflow&
 }
 
 // Nothing is started where nothing of this store can lie.
-Result<std::vector<HostTidy>> hosts_with_something(RunStore& store, const GcRows& rows,
-                                                   std::vector<std::unique_ptr<Host>> hosts) {
-  std::set<std::string> used;
+Result<std::vector<HostTidy>> hosts_to_tidy(RunStore& store, const GcRows& rows,
+                                            std::vector<std::unique_ptr<Host>> hosts) {
+  std::set<std::string> wanted, reached;
   TRY(std::vector<HostRow> known, store.hosts());
   for (const HostRow& row : known) {
-    if (!row.root.empty()) used.insert(row.name);
+    if (!row.root.empty()) wanted.insert(row.name);
+    if (row.last_seen_ms != 0) reached.insert(row.name);
   }
-  for (const LocationRow& row : rows.locations) used.insert(row.host);
+  for (const LocationRow& row : rows.locations) reached.insert(row.host);
   std::vector<HostTidy> found;
   std::error_code ignored;
   for (std::unique_ptr<Host>& host : hosts) {
+    const std::string name = host->name();
     const bool here = host->root().is_absolute() && fs::exists(host->root(), ignored);
-    if (!here && used.count(host->name()) == 0) continue;
-    found.push_back({host->name(), std::move(host)});
+    HostTidy at{name, std::move(host), here || reached.count(name) != 0};
+    if (!at.reached_before && wanted.count(name) == 0) at.passed_over = "never used";
+    found.push_back(std::move(at));
   }
   return found;
 }
 
+bool is_unfinished(const AttemptRow& attempt) { return !is_final(attempt.state); }
+
 // What an interrupted run has left: nobody can go on with it when its folders have gone.
-Status end_unfinished(RunStore& store) {
-  TRY(std::vector<AttemptRow> attempts, store.unfinished_attempts());
+Status end_unfinished(RunStore& store, const std::vector<AttemptRow>& attempts) {
   return store.together([&]() -> Status {
     for (const AttemptRow& attempt : attempts) {
+      if (!is_unfinished(attempt)) continue;
       TRY(std::vector<TaskRow> tasks, store.tasks_of(attempt.id));
       for (TaskRow& task : tasks) {
         if (is_final(task.state)) continue;
@@ -98,21 +101,28 @@ class Gc {
         stop_(stop) {}
 
   Status run(std::vector<HostTidy>& hosts, const DaemonGreeting& greeting) {
-    on_all(hosts, [&](HostTidy& at) -> Status {
-      TRY(look_at(at, greeting, plan_));
-      for (const StoredThing& thing : at.things) {
-        if (line_.all || !plan_.keeps(at.name, thing)) at.doomed.push_back(thing);
-      }
-      return sweep_programs(at, Programs::look, line_.all);
-    });
+    on_all(hosts, [&](HostTidy& at) { return look(at, greeting); });
     const Status done = line_.dry_run || stop_.raised() ? Status() : remove(hosts);
     leave_all(hosts);  // also when something went wrong
     return done;
   }
 
  private:
+  Status look(HostTidy& at, const DaemonGreeting& greeting) {
+    Result<std::vector<StoredThing>> things = look_at(at, greeting, plan_);
+    if (!things && !at.reached_before && things.error().cause == Cause::unreachable) {
+      at.passed_over = "never reached: " + things.error().message;
+      return {};
+    }
+    if (!things) return std::move(things).error();
+    for (StoredThing& thing : *things) {
+      if (line_.all || !plan_.keeps(at.name, thing)) at.doomed.push_back(std::move(thing));
+    }
+    return sweep_programs(at, Programs::look, line_.all);
+  }
+
   Status remove(std::vector<HostTidy>& hosts) {
-    if (line_.all) TRY(end_unfinished(store_));
+    if (line_.all) TRY(end_unfinished(store_, rows_.attempts));
     TRY(remove_rows(hosts));
     on_all(hosts, [&](HostTidy& at) -> Status {
       TRY(end_jobs(at, plan_, line_.all ? Jobs::all : Jobs::strangers));
@@ -127,7 +137,7 @@ class Gc {
   Status remove_rows(const std::vector<HostTidy>& hosts) {
     return store_.together([&]() -> Status {
       for (const HostTidy& at : hosts) {
-        if (at.error) continue;
+        if (at.error || !at.passed_over.empty()) continue;
         for (const LocationRow& row : line_.all ? rows_.locations : plan_.rows_to_remove(at.name)) {
           if (row.host == at.name) TRY(store_.remove_location(row));
         }
@@ -177,11 +187,7 @@ Status add_stored_hosts(Workflow& workflow, StoreReader& reader) {
 
 Result<Workflow> workflow_of(const CommandLine& line, const StatePlace& place) {
   TRY(StoreReader reader, StoreReader::open(place.folder));
-  Result<RunStatus> last = reader.status();
-  Result<fs::path> file = workflow_file(place, reader);
-  Result<Workflow> workflow =
-      file ? load_workflow(*file, {line.set, kind_schemas(), last ? last->run.params : Json()})
-           : Result<Workflow>(file.error());
+  Result<Workflow> workflow = load_as_last_run(line, place);
   // To remove everything no step has to be known.
   if (!workflow && line.all && line.set.empty()) return stored_workflow(reader);
   TRY(Workflow loaded, std::move(workflow));
@@ -199,11 +205,11 @@ Result<int> gc_command(const CommandLine& line, const Console& console) {
   TRY(RunStore store, RunStore::open(place.folder));
   TRY(auto reachable, make_hosts(workflow, place.folder, store.store_id(), &stop));
   TRY(GcRows rows, read_rows(store, place.folder, workflow, line.keep));
-  TRY(std::vector<HostTidy> hosts, hosts_with_something(store, rows, std::move(reachable)));
-  TRY(std::vector<AttemptRow> unfinished, store.unfinished_attempts());
+  TRY(std::vector<HostTidy> hosts, hosts_to_tidy(store, rows, std::move(reachable)));
+  const bool unfinished = std::any_of(rows.attempts.begin(), rows.attempts.end(), is_unfinished);
   // Jobs that go on meanwhile keep the lease that they had.
   const DaemonGreeting greeting{store.epoch(), store.store_id(),
-                                unfinished.empty() ? std::min(kLease, workflow.lease) : workflow.lease,
+                                unfinished ? workflow.lease : std::min(kLease, workflow.lease),
                                 workflow.grace};
   Status done = Gc(store, rows, line, stop).run(hosts, greeting);
   if (!line.dry_run) remove_dead_links(place.folder / "results");

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "common/base/child_process.h"
+#include "common/wire/message_of.h"
+#include "orchestrator/cli/on_each.h"
 
 namespace gnnflow {
 namespace {
@@ -17,12 +19,6 @@ constexpr Milliseconds kRemove{600'000};  // a result may have a million files
 constexpr Milliseconds kEnd{60'000};
 constexpr Milliseconds kLook{10};
 constexpr std::string_view kPrograms = "bundles";
-
-Message order_of(std::string_view type) {
-  Message order;
-  order.head["type"] = type;
-  return order;
-}
 
 Result<std::vector<StoredThing>> parse_inventory(const Message& answer, const std::string& host) {
   TRY(Json list, Json::parse(answer.body).within("inventory of host " + host));
@@ -55,23 +51,20 @@ Status wait_for_end(Host& host) {
 Status leave(HostTidy& at) {
   const std::unique_ptr<DaemonLink> link = std::move(at.link);
   if (at.leave_running) return {};
-  TRY(link->order(order_of("goodbye"), Deadline::after(kEnd)));
+  TRY(link->order(message_of("goodbye"), Deadline::after(kEnd)));
   return wait_for_end(*at.host);
 }
 
 }  // namespace
 
 void on_all(std::vector<HostTidy>& hosts, const std::function<Status(HostTidy&)>& work) {
-  std::vector<std::jthread> threads;
-  for (HostTidy& at : hosts) {
-    if (at.error) continue;
-    threads.emplace_back([&work, &at] {
-      if (Status done = work(at); !done) at.error = std::move(done).error();
-    });
-  }
+  on_each(hosts, [&work](HostTidy& at) {
+    if (at.error || !at.passed_over.empty()) return;
+    if (Status done = work(at); !done) at.error = std::move(done).error();
+  });
 }
 
-Status look_at(HostTidy& at, const DaemonGreeting& greeting, const GcPlan& plan) {
+Result<std::vector<StoredThing>> look_at(HostTidy& at, const DaemonGreeting& greeting, const GcPlan& plan) {
   TRY(at.host->start_daemon(greeting.lease, greeting.grace, Deadline::after(kReach)));
   const DaemonLink::Sink deaf = [](const std::string&, const Message&) {};
   TRY(at.link, DaemonLink::open(*at.host, greeting, deaf, Deadline::after(kReach)));
@@ -83,16 +76,14 @@ Status look_at(HostTidy& at, const DaemonGreeting& greeting, const GcPlan& plan)
       }
     }
   }
-  TRY(Message answer, at.link->order(order_of("inventory"), Deadline::after(kInventory)));
-  TRY(at.things, parse_inventory(answer, at.host->name()));
-  return {};
+  TRY(Message answer, at.link->order(message_of("inventory"), Deadline::after(kInventory)));
+  return parse_inventory(answer, at.host->name());
 }
 
 Status sweep_programs(HostTidy& at, Programs what, bool all) {
-  Message order = order_of("bundles");
-  order.head["dry_run"] = what == Programs::look;
-  order.head["all"] = all;
-  TRY(Message answer, at.link->order(std::move(order), Deadline::after(kRemove)));
+  TRY(Message answer,
+      at.link->order(message_of("bundles", {{"dry_run", what == Programs::look}, {"all", all}}),
+                     Deadline::after(kRemove)));
   std::erase_if(at.doomed, [](const StoredThing& thing) { return thing.path.starts_with(kPrograms); });
   if (const Json& removed = answer.head.get("removed"); removed.is_array()) {
     for (const Json& row : removed.array()) {
@@ -109,9 +100,7 @@ Status end_jobs(HostTidy& at, const GcPlan& plan, Jobs which) {
     const std::string token = job.text_or("token", "");
     if (which == Jobs::strangers && plan.is_unfinished(token)) continue;
     for (const char* type : {"discard", "acknowledge"}) {
-      Message order = order_of(type);
-      order.head["token"] = token;
-      TRY(at.link->order(std::move(order), Deadline::after(kEndJob)));
+      TRY(at.link->order(message_of(type, {{"token", token}}), Deadline::after(kEndJob)));
     }
   }
   if (which == Jobs::all) at.leave_running = false;
@@ -127,9 +116,8 @@ Status remove_doomed(HostTidy& at, const StopSignal& stop) {
       break;
     }
     if (thing.path.starts_with(kPrograms)) continue;
-    Message order = order_of("remove");
-    order.head["path"] = thing.path;
-    Result<Message> answer = at.link->order(std::move(order), Deadline::after(kRemove));
+    Result<Message> answer =
+        at.link->order(message_of("remove", {{"path", thing.path}}), Deadline::after(kRemove));
     if (answer) {
       removed.push_back(std::move(thing));
     } else if (answer.error().cause != Cause::locked) {  // in use again: not ours to take
@@ -142,7 +130,7 @@ Status remove_doomed(HostTidy& at, const StopSignal& stop) {
 }
 
 Status forget(HostTidy& at) {
-  Result<Message> answer = at.link->order(order_of("forget"), Deadline::after(kRemove));
+  Result<Message> answer = at.link->order(message_of("forget"), Deadline::after(kRemove));
   if (!answer) {
     at.doomed.clear();
     return std::move(answer).error();
@@ -163,14 +151,11 @@ Status forget(HostTidy& at) {
 }
 
 void leave_all(std::vector<HostTidy>& hosts) {
-  std::vector<std::jthread> threads;
-  for (HostTidy& at : hosts) {
-    if (!at.link) continue;
-    threads.emplace_back([&at] {
-      Status left = leave(at);
-      if (!left && !at.error) at.error = std::move(left).error();
-    });
-  }
+  on_each(hosts, [](HostTidy& at) {
+    if (!at.link) return;
+    Status left = leave(at);
+    if (!left && !at.error) at.error = std::move(left).error();
+  });
 }
 
 }  // namespace gnnflow

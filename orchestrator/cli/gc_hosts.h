@@ -17,19 +17,20 @@ namespace gnnflow {
 struct HostTidy {
   std::string name;
   std::unique_ptr<Host> host;
+  bool reached_before = true;  // by a run: else at most programs of ours are there
   std::unique_ptr<DaemonLink> link = nullptr;
-  std::vector<StoredThing> things = {};  // all that lie there
+  std::string passed_over = {};          // why nothing is done there, and that is no error; "never used"
   std::vector<StoredThing> doomed = {};  // what goes, would go, or has gone
   std::vector<std::string> left = {};    // found in the store's folder, and none of ours
   bool leave_running = false;            // jobs that have not ended are at work there
   std::optional<Error> error = {};       // the first; nothing more is done there but to leave
 };
 
-// Calls `work` for every host without an error, each on a thread of its own. An error ends the host.
+// Calls `work` for every host that is not passed over and has no error, all at once. An error ends the host.
 void on_all(std::vector<HostTidy>& hosts, const std::function<Status(HostTidy&)>& work);
 
 // Reaches its daemon, which is started when none is there, and asks what lies there.
-Status look_at(HostTidy& at, const DaemonGreeting& greeting, const GcPlan& plan);
+Result<std::vector<StoredThing>> look_at(HostTidy& at, const DaemonGreeting& greeting, const GcPlan& plan);
 // Programs that nobody runs there any more: adds them to what is doomed, or removes them. `all`: also those
 // that this daemon runs, when no other store needs them.
 enum class Programs { look, remove };

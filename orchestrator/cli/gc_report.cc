@@ -59,7 +59,10 @@ std::string gc_text(const GcScene& scene, const std::vector<HostTidy>& hosts) {
       "gc of {}: {}\n", scene.workflow,
       all.empty() ? "nothing to remove" : size_of(all) + (scene.dry_run ? " would be removed" : " removed"));
   for (const HostTidy& at : hosts) {
-    const std::string what = !at.doomed.empty() ? size_of(at.doomed) : at.error ? "not done" : "nothing";
+    const std::string what = !at.doomed.empty()        ? size_of(at.doomed)
+                             : at.error                ? "not done"
+                             : !at.passed_over.empty() ? at.passed_over
+                                                       : "nothing";
     text += fmt::format("  {:<{}}  {}\n{}", at.name, names, what, things_text(at.doomed));
   }
   return text;
@@ -74,6 +77,7 @@ Json gc_json(const GcScene& scene, const std::vector<HostTidy>& hosts) {
     for (const StoredThing& thing : at.doomed) {
       host["removed"].push_back(Json::Object{{"path", thing.path}, {"bytes", thing.bytes}});
     }
+    if (!at.passed_over.empty()) host["passed_over"] = at.passed_over;
     if (at.error) {
       host["error"] = Json::Object{{"cause", name_of(at.error->cause)}, {"message", at.error->message}};
     }

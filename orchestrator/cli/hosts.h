@@ -13,7 +13,7 @@ namespace gnnflow {
 
 constexpr std::string_view kDefaultWorkspace = "~/.cache/gnnflow";
 
-// Nothing is connected yet. `stop` ends the sending of programs to another machine, and outlives the hosts.
+// Nothing is connected yet. `stop` ends what waits for another machine (see SshHost), and outlives the hosts.
 Result<std::vector<std::unique_ptr<Host>>> make_hosts(const Workflow& workflow, const fs::path& state,
                                                       const std::string& store_id,
                                                       const StopSignal* stop = nullptr);

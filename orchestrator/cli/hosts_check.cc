@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "common/base/incoming.h"
 #include "common/base/text.h"
+#include "common/wire/message_of.h"
+#include "orchestrator/cli/on_each.h"
 
 namespace gnnflow {
 namespace {
@@ -17,29 +18,13 @@ constexpr Milliseconds kLogin{45'000};
 constexpr Milliseconds kScript{20'000};
 constexpr Milliseconds kStart{60'000};
 constexpr Milliseconds kOrder{30'000};
-constexpr Milliseconds kDial{10'000};
-constexpr int64_t kListenSeconds = 60;
 constexpr int64_t kLittleDisk = int64_t{1} << 30;
 constexpr double kClocksApart = 30;
 constexpr std::string_view kSentinel = "gnnflow-check\n";
-constexpr const char* kLoopback = "127.0.0.1";
-
-Message order_of(std::string_view type) {
-  Message order;
-  order.head["type"] = type;
-  return order;
-}
 
 double now_ms() { return static_cast<double>(system_clock().unix_milliseconds()); }
 
-// Calls `work` for all of them, each on a thread of its own.
-void on_each(std::vector<CheckedHost>& hosts, const std::function<void(CheckedHost&)>& work) {
-  std::vector<std::jthread> threads;
-  for (CheckedHost& at : hosts) threads.emplace_back([&work, &at] { work(at); });
-}
-
 bool is_here(const CheckedHost& at) { return at.entry.address == "local"; }
-bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
 
 // "/dev/sda1 1024 512 512 50% /home": the number before the percentage.
 int64_t free_kilobytes(std::string_view line) {
@@ -59,10 +44,13 @@ std::string quoted_for_sh(const std::string& text) {
   return quoted + "'";
 }
 
-Status log_in(CheckedHost& at) {
-  TRY(std::unique_ptr<SshSession> session, SshSession::open(*at.target, Deadline::after(kLogin)));
+Status log_in(CheckedHost& at, const StopSignal& stop) {
+  SshSettings settings;
+  settings.stop = &stop;
+  TRY(std::unique_ptr<SshSession> session, SshSession::open(*at.target, Deadline::after(kLogin), settings));
   const double before = now_ms();
-  TRY(FarRun ran, session->run("/bin/sh -s", facts_script(at.entry.workspace), Deadline::after(kScript)));
+  TRY(FarRun ran,
+      session->run("/bin/sh -s", facts_script(at.entry.workspace), Deadline::after(kScript), &stop));
   Result<HostFacts> facts = parse_facts(ran.out, (before + now_ms()) / 2);
   if (!facts) {
     const std::string said = ran.errors.empty() ? ran.out : ran.errors;
@@ -98,11 +86,28 @@ Status start(CheckedHost& at, const DaemonGreeting& greeting) {
 
 void end(CheckedHost& at) {
   if (!at.link) return;
-  if (Result<Message> ended = at.link->order(order_of("forget"), Deadline::after(kOrder)); !ended) {
+  if (Result<Message> ended = at.link->order(message_of("forget"), Deadline::after(kOrder)); !ended) {
     at.findings.push_back(
         {false, fmt::format("its daemon did not end as told: {}; its lease ends it", ended.error().message)});
   }
   at.link.reset();
+}
+
+// Asks a host from where its packets to the others go out.
+struct Asked {
+  CheckedHost& at;
+  std::vector<WayTo> others;
+};
+
+void ask_route(Asked& asked) {
+  auto& [at, others] = asked;
+  const auto found = [&at](const Error& error) { at.findings.push_back({true, error.message}); };
+  Result<Message> answer = at.link->order(route_order(others), Deadline::after(kOrder));
+  if (!answer)
+    return found(std::move(answer).error().within("asking host " + at.entry.name + " for its routes"));
+  RouteFinding route = judge_routes({at.entry.name, at.host->address()}, others, answer->head);
+  for (const Error& fault : route.faults) found(fault);
+  at.data_address = std::move(route.source);
 }
 
 }  // namespace
@@ -143,7 +148,7 @@ Result<HostFacts> parse_facts(std::string_view out, double asked_ms) {
 void HostsCheck::try_host(CheckedHost& at, const DaemonGreeting& greeting) {
   if (is_here(at)) {
     at.facts.free_bytes = free_bytes_at(at.host->root()).value_or(-1);
-  } else if (Status logged_in = log_in(at); !logged_in) {
+  } else if (Status logged_in = log_in(at, stop_); !logged_in) {
     at.findings.push_back({true, logged_in.error().message});
     return;
   }
@@ -151,107 +156,75 @@ void HostsCheck::try_host(CheckedHost& at, const DaemonGreeting& greeting) {
   if (Status started = start(at, greeting); !started) at.findings.push_back({true, started.error().message});
 }
 
-// As a run does it: `data_address`, else loopback when all are this machine, else from where packets to the
-// others go out.
+std::vector<WayTo> HostsCheck::others_of(const CheckedHost& at) const {
+  std::vector<WayTo> others;
+  for (const CheckedHost& other : hosts_) {
+    const std::string address = other.data_address.empty() ? other.host->address() : other.data_address;
+    if (&other != &at && other.link && !address.empty()) others.push_back({other.entry.name, address});
+  }
+  return others;
+}
+
+// As a run does it for the hosts of a step: these are all that answer.
 void HostsCheck::find_addresses() {
-  const bool all_here = std::all_of(hosts_.begin(), hosts_.end(), is_here);
+  std::vector<HostEntry> answering;
+  CheckedHost* last = nullptr;
   for (CheckedHost& at : hosts_) {
     at.data_address = at.entry.data_address;
-    if (at.data_address.empty() && all_here) at.data_address = kLoopback;
+    if (!at.link) continue;
+    answering.push_back(at.entry);
+    last = &at;
+  }
+  if (answering.size() == 1 && hosts_.size() > 1) {
+    return last->findings.push_back({false, "no other host answers: no way to or from it was tried"});
+  }
+  const DataAddresses settled = settled_addresses(answering);
+  for (CheckedHost& at : hosts_) {
+    if (const auto found = settled.find(at.entry.name); found != settled.end())
+      at.data_address = found->second;
   }
   // The entries of this machine first: far hosts are then asked for the way to those, too.
   for (const bool here : {true, false}) {
+    std::vector<Asked> asked;
     for (CheckedHost& at : hosts_) {
-      if (at.link && at.data_address.empty() && is_here(at) == here) ask_route(at);
+      if (!at.link || !at.data_address.empty() || is_here(at) != here) continue;
+      asked.push_back({at, others_of(at)});
     }
+    on_each(asked, ask_route);
   }
 }
 
-void HostsCheck::ask_route(CheckedHost& at) {
-  Json::Array to;
-  for (const CheckedHost& other : hosts_) {
-    const std::string target = other.data_address.empty() ? other.host->address() : other.data_address;
-    if (&other != &at && other.link && !target.empty()) to.push_back(target);
-  }
-  if (to.empty()) {  // nobody to ask the way to
-    at.data_address = at.host->address();
-    if (!at.data_address.empty() || hosts_.size() == 1) return;
-    at.findings.push_back(
-        {true, "no address is known under which the others reach it: give it a `data_address`"});
-    return;
-  }
-  Message order = order_of("route");
-  order.head["to"] = Json(to);
-  Result<Message> answer = at.link->order(std::move(order), Deadline::after(kOrder));
-  if (!answer) {
-    at.findings.push_back({true, "asking for its routes: " + answer.error().message});
-    return;
-  }
-  const Json& from = answer->head.get("from");
-  for (size_t i = 0; i < to.size(); ++i) {
-    const bool there = from.is_array() && i < from.array().size() && from.array()[i].is_string();
-    const std::string source = there ? from.array()[i].string() : "";
-    if (source.empty()) {
-      at.findings.push_back(
-          {true, fmt::format("it has no route to {}: give that host the `data_address` under "
-                             "which it is reached from {}",
-                             to[i].string(), at.entry.name)});
-    } else if (!at.data_address.empty() && at.data_address != source) {
-      at.findings.push_back({true, fmt::format("it reaches the others from {} and from {}: give it the "
-                                               "`data_address` that all of them can reach",
-                                               at.data_address, source)});
-    } else {
-      at.data_address = source;
+std::vector<CheckedPair> HostsCheck::try_ways_to(CheckedHost& to) const {
+  std::vector<CheckedPair> ways;
+  if (!to.link || to.data_address.empty()) return ways;
+  const WayTo way{to.entry.name, to.data_address};
+  const Result<Message> listener = to.link->order(listen_order(way.address), Deadline::after(kOrder));
+  for (const CheckedHost& from : hosts_) {
+    if (&from == &to || !from.link) continue;
+    if (is_loopback_way(from.link->greeting(), to.link->greeting(), way.address)) continue;
+    CheckedPair pair{from.entry.name, way.host, way.address, ""};
+    if (!listener) {
+      pair.fault = cannot_listen(way, listener.error()).message;
+    } else if (Result<Message> heard = from.link->order(dial_order(way.address, listener->head),
+                                                        Deadline::after(kDialLimit + kOrder));
+               !heard) {
+      pair.fault = cannot_dial(pair.from, way, listener->head, heard.error()).message;
     }
+    ways.push_back(std::move(pair));
   }
-}
-
-CheckedPair HostsCheck::dial(const CheckedHost& from, const CheckedHost& to,
-                             const Result<Message>& listener) const {
-  CheckedPair pair{from.entry.name, to.entry.name, to.data_address, ""};
-  if (!listener) {
-    pair.fault =
-        fmt::format("{} cannot listen there: {}; its `data_address` must be an address of that machine",
-                    to.entry.name, listener.error().message);
-    return pair;
-  }
-  Message order = order_of("dial");
-  order.head["address"] = to.data_address;
-  order.head["port"] = listener->head.integer_or("port", 0);
-  order.head["nonce"] = listener->head.text_or("nonce", "");
-  order.head["timeout_ms"] = kDial.count();
-  const Result<Message> answer = from.link->order(std::move(order), Deadline::after(kDial + kOrder));
-  if (!answer) {
-    pair.fault = fmt::format(
-        "{}; open the ports of {} to {}, or give {} the `data_address` under which {} can "
-        "reach it",
-        answer.error().message, pair.to, pair.from, pair.to, pair.from);
-  }
-  return pair;
+  return ways;
 }
 
 void HostsCheck::try_pairs() {
-  std::vector<std::vector<CheckedPair>> found(hosts_.size());
-  std::vector<std::jthread> threads;
-  for (size_t i = 0; i < hosts_.size(); ++i) {
-    threads.emplace_back([this, &to = hosts_[i], &pairs = found[i]] {
-      if (!to.link || to.data_address.empty()) return;
-      Message order = order_of("listen");
-      order.head["address"] = to.data_address;
-      order.head["seconds"] = kListenSeconds;
-      const Result<Message> listener = to.link->order(std::move(order), Deadline::after(kOrder));
-      for (const CheckedHost& from : hosts_) {
-        if (&from == &to || !from.link) continue;
-        const Json& one = from.link->greeting();
-        const bool same = one.text_or("boot", "") == to.link->greeting().text_or("boot", "-");
-        if (same && is_loopback(to.data_address)) continue;  // one machine
-        pairs.push_back(dial(from, to, listener));
-      }
-    });
-  }
-  threads.clear();
-  for (std::vector<CheckedPair>& pairs : found) {
-    for (CheckedPair& pair : pairs) pairs_.push_back(std::move(pair));
+  struct Target {
+    CheckedHost& to;
+    std::vector<CheckedPair> ways = {};
+  };
+  std::vector<Target> targets;
+  for (CheckedHost& to : hosts_) targets.push_back({to});
+  on_each(targets, [this](Target& target) { target.ways = try_ways_to(target.to); });
+  for (Target& target : targets) {
+    for (CheckedPair& way : target.ways) pairs_.push_back(std::move(way));
   }
 }
 

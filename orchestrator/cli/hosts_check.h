@@ -1,4 +1,4 @@
-// Every host of a workflow and every pair of them, tried as a run would use them.
+// Every host of a workflow and every pair of them, tried as a step on all of them would use them.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "common/base/json.h"
 #include "common/base/result.h"
 #include "common/base/stop_signal.h"
+#include "orchestrator/engine/ways.h"
 #include "orchestrator/remote/daemon_link.h"
 #include "orchestrator/remote/host.h"
 #include "orchestrator/remote/ssh_session.h"
@@ -64,9 +65,9 @@ class HostsCheck {
  private:
   void try_host(CheckedHost& at, const DaemonGreeting& greeting);
   void find_addresses();
-  void ask_route(CheckedHost& at);
+  std::vector<WayTo> others_of(const CheckedHost& at) const;
   void try_pairs();
-  CheckedPair dial(const CheckedHost& from, const CheckedHost& to, const Result<Message>& listener) const;
+  std::vector<CheckedPair> try_ways_to(CheckedHost& to) const;
 
   std::vector<CheckedHost> hosts_;
   const StopSignal& stop_;

@@ -1,6 +1,5 @@
 // What `gnnflow hosts check` found, as text and as JSON; and the command.
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 

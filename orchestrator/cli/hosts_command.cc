@@ -10,7 +10,7 @@
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/stored_hosts.h"
 #include "orchestrator/remote/known_hosts.h"
-#include "orchestrator/steps/step_kinds.h"
+#include "orchestrator/workflow/problems.h"
 
 namespace gnnflow {
 namespace {
@@ -99,38 +99,21 @@ Result<int> hosts_list(const CommandLine& line, const HostsScene& scene, const C
   return 0;
 }
 
-// The parameters of the last run say where the hosts are, but for what --set says now.
-Json last_params(const fs::path& state) {
-  Result<StoreReader> reader = StoreReader::open(state);
-  if (!reader) return {};
-  Result<RunStatus> last = reader->status();
-  return last ? last->run.params : Json();
-}
-
 Result<HostsScene> scene_of(const CommandLine& line, const Console& console) {
   TRY(StatePlace place, find_state(line, console));
-  if (place.file.empty()) {
-    TRY(StoreReader reader, StoreReader::open(place.folder));
-    TRY(place.file, workflow_file(place, reader));
-  }
-  TRY(Workflow workflow, load_workflow(place.file, {line.set, kind_schemas(), last_params(place.folder)}));
+  TRY(Workflow workflow, load_as_last_run(line, place));
+  place.file = workflow.file;
   return HostsScene{std::move(workflow), std::move(place)};
 }
 
 }  // namespace
 
 Result<const HostEntry*> entry_named(const Workflow& workflow, const std::string& name) {
+  if (const HostEntry* entry = workflow.host(name)) return entry;
   std::vector<std::string> names;
-  for (const HostEntry& entry : workflow.hosts) {
-    if (entry.name == name) return &entry;
-    names.push_back(entry.name);
-  }
-  const std::optional<std::string> near = nearest(name, names);
+  for (const HostEntry& entry : workflow.hosts) names.push_back(entry.name);
   return Error{Cause::not_found,
-               fmt::format("the workflow has no host '{}'{}", name,
-                           near            ? fmt::format("; did you mean '{}'?", *near)
-                           : names.empty() ? ""
-                                           : fmt::format("; it has: {}", join(names, ", ")))};
+               fmt::format("the workflow has no host '{}'{}", name, suggestion_or_all(name, names))};
 }
 
 std::string address_text(const HostEntry& entry) {

@@ -2,13 +2,13 @@
 #include "orchestrator/cli/hosts_trust.h"
 
 #include <algorithm>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "common/base/text.h"
 #include "orchestrator/cli/hosts.h"
 #include "orchestrator/cli/hosts_command.h"
+#include "orchestrator/cli/on_each.h"
 
 namespace gnnflow {
 namespace {
@@ -26,12 +26,30 @@ std::string address_of(const SshTarget& target) {
 void ask(Acquaintance& one) {
   SshSettings settings;
   settings.meet = [&one](const MetHostKey& met) -> Result<bool> {
+    one.verdict = met.finding.verdict;
     // Of another type: a host that was set up anew looks so, and so does somebody in between.
-    if (met.finding.verdict == KeyVerdict::unknown) one.met = met;
+    if (one.verdict == KeyVerdict::unknown) one.met = met;
     return false;
   };
   Status asked = SshSession::meet(one.target, Deadline::after(kAsk), settings);
   if (!asked && !one.met) one.error = std::move(asked).error();
+}
+
+std::string what_came_of(const Acquaintance& one) {
+  if (one.met) return fmt::format("{} {}  new", one.met->key.type, one.met->key.fingerprint());
+  if (!one.error) return "known already";
+  switch (one.verdict) {
+    case KeyVerdict::changed:
+      return "refused: its key has changed";
+    case KeyVerdict::other_type:
+      return "refused: its key is of another type than the known one";
+    case KeyVerdict::revoked:
+      return "refused: its key is revoked";
+    case KeyVerdict::unknown:
+    case KeyVerdict::known:
+      break;
+  }
+  return "not reached";
 }
 
 bool same_key(const MetHostKey& a, const MetHostKey& b) {
@@ -83,9 +101,7 @@ Result<std::vector<SshTarget>> wanted_targets(const CommandLine& line, const Hos
 std::vector<Acquaintance> ask_for_keys(const std::vector<SshTarget>& targets) {
   std::vector<Acquaintance> met;
   for (const SshTarget& target : targets) met.push_back({target});
-  std::vector<std::jthread> threads;
-  for (Acquaintance& one : met) threads.emplace_back([&one] { ask(one); });
-  threads.clear();
+  on_each(met, ask);
   return met;
 }
 
@@ -108,12 +124,9 @@ std::string keys_text(const std::vector<Acquaintance>& met) {
   }
   std::string text;
   for (const Acquaintance& one : met) {
-    const std::string what = one.met
-                                 ? fmt::format("{} {}  new", one.met->key.type, one.met->key.fingerprint())
-                             : one.error ? std::string("refused, or not reached")
-                                         : std::string("known already");
-    text += fmt::format("{:<{}}  {:<{}}  {}\n", one.target.name, names,
-                        one.met ? address_of(*one.met) : address_of(one.target), addresses, what);
+    text +=
+        fmt::format("{:<{}}  {:<{}}  {}\n", one.target.name, names,
+                    one.met ? address_of(*one.met) : address_of(one.target), addresses, what_came_of(one));
   }
   return text;
 }

@@ -1,6 +1,8 @@
 // Dropped bytes are a run of zeros, which may go over several pieces.
 #include "orchestrator/cli/log_text.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "common/base/text.h"

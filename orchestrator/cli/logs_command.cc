@@ -7,10 +7,13 @@
 #include "common/base/text.h"
 #include "orchestrator/cli/commands.h"
 #include "orchestrator/cli/hosts.h"
+#include "orchestrator/cli/log_absence.h"
 #include "orchestrator/cli/log_text.h"
 #include "orchestrator/cli/state_place.h"
+#include "orchestrator/cli/status_view.h"
 #include "orchestrator/cli/stored_hosts.h"
 #include "orchestrator/store/store_reader.h"
+#include "orchestrator/workflow/problems.h"
 
 namespace gnnflow {
 namespace {
@@ -24,10 +27,8 @@ Result<const StepStatus*> find_step(const RunStatus& status, const std::string& 
     if (step.row.step == name) return &step;
     names.push_back(step.row.step);
   }
-  std::optional<std::string> near = nearest(name, names);
-  return Error{Cause::not_found, fmt::format("run {} has no step '{}'{}", status.run.id, name,
-                                             near ? fmt::format("; did you mean '{}'?", *near)
-                                                  : fmt::format("; it has: {}", join(names, ", ")))};
+  return Error{Cause::not_found,
+               fmt::format("run {} has no step '{}'{}", status.run.id, name, suggestion_or_all(name, names))};
 }
 
 bool went_wrong(const TaskRow& task) {
@@ -35,13 +36,8 @@ bool went_wrong(const TaskRow& task) {
          (task.state == TaskState::exited && task.code != 0);
 }
 
-// The one asked for; without --task the first that went wrong, else the first.
+// The one asked for; without --task the first that went wrong, else the first. REQUIRES: there are some.
 Result<const TaskRow*> find_task(const StepStatus& step, int wanted) {
-  if (step.tasks.empty()) {
-    return Error{Cause::not_found,
-                 fmt::format("step '{}' has no tasks: {} steps start no program, or none was started yet",
-                             step.row.step, step.row.kind)};
-  }
   for (const TaskRow& task : step.tasks) {
     if (wanted >= 0 ? task.index == wanted : went_wrong(task)) return &task;
   }
@@ -93,21 +89,42 @@ struct Followed {
   const CommandLine& line;
   int64_t run;
 
-  Result<std::optional<TaskRow>> task(bool& going) {
+  // Nothing while it may still begin and that is waited for.
+  Result<std::optional<TaskRow>> task() {
     TRY(RunStatus status, reader.status(run));
-    TRY(const StepStatus* step, find_step(status, line.step));
-    going = status.state == StepState::running;
-    if (step->tasks.empty() && going && line.follow) return std::optional<TaskRow>();
-    TRY(const TaskRow* found, find_task(*step, line.task));
-    return std::optional<TaskRow>(*found);
+    TRY(const StepStatus* found, find_step(status, line.step));
+    StepStatus step = *found;
+    if (!starts_programs(step)) return Error{Cause::not_found, why_no_task(status, step)};
+    if (step.tasks.empty()) {
+      if (line.follow && may_begin(status, step)) return std::optional<TaskRow>();
+      TRY(std::optional<AttemptRow> last, reader.last_attempt(line.step));
+      if (last && last->run == run) {  // the next one is due, or was when the run ended
+        TRY(step.tasks, reader.tasks_of(last->id));
+      }
+      if (step.tasks.empty()) return Error{Cause::not_found, why_no_task(status, step) + elsewhere(last)};
+    }
+    TRY(const TaskRow* chosen, find_task(step, line.task));
+    return std::optional<TaskRow>(*chosen);
+  }
+
+ private:
+  static bool may_begin(const RunStatus& status, const StepStatus& step) {
+    return status.state == StepState::running && step.state != StepState::skipped &&
+           step.state != StepState::cached;
+  }
+
+  // Where the newest log of the step is all the same.
+  std::string elsewhere(const std::optional<AttemptRow>& last) const {
+    if (line.run > 0 || !last || last->run == run) return "";
+    return fmt::format("; it last ran in run {}: `gnnflow logs{} {} --run {}`", last->run, place_words(line),
+                       line.step, last->run);
   }
 };
 
 // With --follow it waits for the step to begin.
 Result<TaskRow> wait_for_task(Followed& followed) {
   while (true) {
-    bool going = false;
-    TRY(std::optional<TaskRow> task, followed.task(going));
+    TRY(std::optional<TaskRow> task, followed.task());
     if (task) return std::move(*task);
     std::this_thread::sleep_for(kLookNear);
   }
@@ -139,12 +156,31 @@ Status show(LogSource& source, LogText& text, Followed& followed, const TaskRow&
   }
 }
 
+// Which steps have a log, when none is named.
+Result<int> list_logs(const RunStatus& status, const CommandLine& line, const Console& console) {
+  std::string text;
+  size_t names = 0;
+  for (const StepStatus& step : status.steps) names = std::max(names, step.row.step.size());
+  for (const StepStatus& step : status.steps) {
+    std::vector<std::string> tasks;
+    for (const TaskRow& task : step.tasks) {
+      if (may_have_log(step, task)) tasks.push_back(fmt::format("{} on {}", task_name(task), task.host));
+    }
+    if (!tasks.empty()) text += fmt::format("  {:<{}}  {}\n", step.row.step, names, join(tasks, ", "));
+  }
+  if (text.empty()) return Error{Cause::not_found, fmt::format("no step of run {} has a log", status.run.id)};
+  console.out(fmt::format("logs of run {}:\n{}", status.run.id, text));
+  console.err(fmt::format("one of them: gnnflow logs{} STEP [--task N]\n", place_words(line)));
+  return 0;
+}
+
 }  // namespace
 
 Result<int> logs_command(const CommandLine& line, const Console& console) {
   TRY(StatePlace place, find_state(line, console));
   TRY(StoreReader reader, StoreReader::open(place.folder));
   TRY(RunStatus status, reader.status(line.run > 0 ? std::optional<int64_t>(line.run) : std::nullopt));
+  if (line.step.empty()) return list_logs(status, line, console);
   Followed followed{reader, line, status.run.id};
   TRY(TaskRow task, wait_for_task(followed));
   TRY(LogSource source, open_source(reader, place, task));
@@ -158,9 +194,9 @@ Result<int> logs_command(const CommandLine& line, const Console& console) {
   LogText text(console.out);
   TRY(show(source, text, followed, task));
   if (!text.any()) {
-    return Error{Cause::not_found,
-                 fmt::format("no log of step '{}', task {} on {}: it may not have been started", line.step,
-                             task.index, task.host)};
+    TRY(status, reader.status(status.run.id));
+    TRY(const StepStatus* step, find_step(status, line.step));
+    return Error{Cause::not_found, why_no_log(status, *step, task)};
   }
   text.finish();
   return 0;

@@ -107,12 +107,12 @@ Result<int> plan_command(const CommandLine& line, const Console& console) {
     TRY(store->check_owner({workflow.name, workflow.file}));
     TRY(store_id, store->store_id());
   }
-  TRY(auto hosts, make_hosts(workflow, place.folder, store_id));
+  StopSignal stop;
+  TRY(auto hosts, make_hosts(workflow, place.folder, store_id, &stop));
   TRY(std::vector<PlannedStep> steps,
       plan_workflow(workflow, step_kinds(), store ? &*store : nullptr, hosts));
   std::vector<VerifiedCopy> copies;
   if (line.verify && store) {
-    StopSignal stop;
     stop_on_signals(stop);
     TRY(copies, verify_outputs(workflow, *store, hosts, stop));
   }

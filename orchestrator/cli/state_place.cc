@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/text.h"
+#include "orchestrator/steps/step_kinds.h"
 #include "orchestrator/workflow/workflow.h"
 
 namespace gnnflow {
@@ -58,6 +59,19 @@ Result<fs::path> workflow_file(const StatePlace& place, StoreReader& reader) {
                              place.folder.string())};
   }
   return owner.file;
+}
+
+Result<Workflow> load_as_last_run(const CommandLine& line, const StatePlace& place) {
+  fs::path file = place.file;
+  Json params;
+  Result<StoreReader> reader = StoreReader::open(place.folder);
+  if (reader) {
+    TRY(file, workflow_file(place, *reader));
+    if (Result<RunStatus> last = reader->status()) params = std::move(last->run.params);
+  } else if (file.empty()) {
+    return std::move(reader).error();
+  }
+  return load_workflow(file, {line.set, kind_schemas(), std::move(params)});
 }
 
 Result<StatePlace> find_state(const CommandLine& line, const Console& console) {

@@ -26,6 +26,10 @@ std::string place_words(const CommandLine& line);
 // The file of the workflow whose state it is: as given, or as the state says.
 Result<fs::path> workflow_file(const StatePlace& place, StoreReader& reader);
 
+// With the parameters of the last run, but for what --set says now: so its hosts are where that run left
+// things. Of a workflow that never ran with its defaults.
+Result<Workflow> load_as_last_run(const CommandLine& line, const StatePlace& place);
+
 // For commands that may go without FILE: then the only workflow in the current folder that has a state.
 Result<StatePlace> find_state(const CommandLine& line, const Console& console);
 

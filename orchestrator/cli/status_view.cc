@@ -12,6 +12,7 @@ namespace gnnflow {
 namespace {
 
 constexpr int kRunning = 10, kInterrupted = 11;
+constexpr std::string_view kCopy = "copy";  // its tasks are no programs: their tail is why they ended
 
 std::string_view colour_of(StepState state) {
   switch (state) {
@@ -68,7 +69,15 @@ std::string progress_text(const Json& json) {
   return text;
 }
 
-std::string task_detail(const TaskRow& task, int64_t now_ms) {
+// What the step's end leaves as it was has never been started; without a signal nothing was killed.
+std::string_view task_word(const TaskRow& task, bool ended) {
+  if (task.state == TaskState::intent) return ended ? "not started" : "starting";
+  if (task.state == TaskState::killed && task.signal == 0) return "cancelled";
+  return name_of(task.state);
+}
+
+std::string task_detail(const TaskRow& task, std::string_view kind, int64_t now_ms) {
+  if (kind == kCopy && !task.tail.empty()) return task.tail;
   switch (task.state) {
     case TaskState::unknown:
       return fmt::format("last seen {} ago",
@@ -78,7 +87,7 @@ std::string task_detail(const TaskRow& task, int64_t now_ms) {
     case TaskState::exited:
       return task.code == 0 ? "" : fmt::format("exit code {}", task.code);
     case TaskState::killed:
-      return fmt::format("signal {}", task.signal);
+      return task.signal == 0 ? "" : fmt::format("signal {}", task.signal);
     case TaskState::started:
       return progress_text(task.progress);
     case TaskState::intent:
@@ -96,9 +105,10 @@ bool shows_tasks(StepState state) {
 
 std::string task_lines(const StepStatus& step, int64_t now_ms) {
   std::string text;
+  const bool ended = step.attempt && is_final(step.attempt->state);
   for (const TaskRow& task : step.tasks) {
-    std::string detail = task_detail(task, now_ms);
-    text += fmt::format("    {} on {}: {}{}{}\n", task_name(task), task.host, name_of(task.state),
+    std::string detail = task_detail(task, step.row.kind, now_ms);
+    text += fmt::format("    {} on {}: {}{}{}\n", task_name(task), task.host, task_word(task, ended),
                         detail.empty() ? "" : ", ", detail);
   }
   return text;
@@ -106,7 +116,7 @@ std::string task_lines(const StepStatus& step, int64_t now_ms) {
 
 // A failed step's last lines, once: of the first task that has some.
 std::string tail_lines(const StepStatus& step) {
-  if (step.state != StepState::failed) return "";
+  if (step.state != StepState::failed || step.row.kind == kCopy) return "";
   for (const TaskRow& task : step.tasks) {
     if (task.tail.empty()) continue;
     std::string text;

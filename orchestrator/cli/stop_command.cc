@@ -52,14 +52,23 @@ std::string what_still_runs(const RunStatus& status) {
   return steps.empty() ? "" : fmt::format(", with {}", join(steps, ", "));
 }
 
+// "succeeded", "failed: graph", "stopped".
+std::string how_it_ended(const RunStatus& status) {
+  return status.state == StepState::succeeded ? "succeeded" : status.run.summary;
+}
+
+std::string ended_already(const RunStatus& status) {
+  return fmt::format("run {} had ended already: {}\n", status.run.id, how_it_ended(status));
+}
+
 Result<int> stop_run(StoreReader& reader, const StatePlace& place, const RunStatus& running,
                      const Console& console) {
   const int64_t run = running.run.id;
   const std::string holder = holder_text(reader);
-  Status asked = StoreReader::request_stop(place.folder, run);
-  // It has ended meanwhile.
-  if (!asked && asked.error().cause != Cause::not_found) return std::move(asked).error();
-  console.err(fmt::format("asked {} to stop run {}{}\n", holder, run, what_still_runs(running)));
+  const Status asked = StoreReader::request_stop(place.folder, run);
+  const bool was_over = !asked && asked.error().cause == Cause::not_found;  // it has ended meanwhile
+  if (!asked && !was_over) return asked.error();
+  if (asked) console.err(fmt::format("asked {} to stop run {}{}\n", holder, run, what_still_runs(running)));
   TRY(StoreOwner owner, reader.owner());
   const Milliseconds limit = owner.grace + kAfterGrace;
   const Deadline deadline = Deadline::after(limit);
@@ -73,7 +82,8 @@ Result<int> stop_run(StoreReader& reader, const StatePlace& place, const RunStat
           fmt::format("the controller of run {} has died; `gnnflow stop` again ends what it left", run)};
     }
     if (over) {
-      console.out(fmt::format("run {} has ended: {}\n", run, status.run.summary));
+      console.out(was_over ? ended_already(status)
+                           : fmt::format("run {} has ended: {}\n", run, how_it_ended(status)));
       return 0;
     }
     if (deadline.passed()) {
@@ -105,7 +115,7 @@ Result<int> stop_command(const CommandLine& line, const Console& console) {
     TRY(std::optional<RunStatus> status, wait_for_run(reader, line));
     if (status && status->state == StepState::running) return stop_run(reader, place, *status, console);
     if (line.run > 0 && status && status->run.ended_ms != 0) {
-      console.out(fmt::format("run {} has ended: {}\n", line.run, status->run.summary));
+      console.out(ended_already(*status));
       return 0;
     }
     if (reader.controller_alive()) {

@@ -22,7 +22,9 @@ Result<HostFile> host_file(const fs::path& file, const StopSignal& halt) {
   const auto bytes = fs::file_size(file, error);
   if (error) return Error{Cause::bad_data, file.string() + " cannot be read: " + error.message()};
   TRY(auto digest, digest_of_file(file, &halt));
-  return HostFile{file.filename(), static_cast<int64_t>(bytes), digest};
+  const fs::perms mode = fs::status(file, error).permissions();
+  const bool executable = !error && (mode & fs::perms::owner_exec) != fs::perms::none;
+  return HostFile{file.filename(), static_cast<int64_t>(bytes), digest, executable};
 }
 
 Status put_piece(Host& host, const fs::path& from, const fs::path& to, const StopSignal& halt) {
@@ -44,10 +46,10 @@ Status get_piece(Host& host, const fs::path& from, const fs::path& to, const Sto
                   to.parent_path(), kNoProgress, halt);
 }
 
-Status check_piece(Host& host, const fs::path& path) {
+Status check_piece(Host& host, const fs::path& path, const StopSignal& halt) {
   TRY(auto text, host.read(manifest_of(path), kMostManifestBytes));
   TRY(auto files, parse_manifest(text, "manifest of " + path.string() + " on " + host.name()));
-  TRY(auto there, host.check(files, path, false));
+  TRY(auto there, host.check(files, path, false, halt));
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i])
       return Error{Cause::not_found,
@@ -146,7 +148,8 @@ void Artifacts::look(const LocationRow& copy, std::function<void(Status)> then) 
     return then(fault.empty() ? Status() : Status(Error{Cause::not_found, fault}));
   }
   pool_.work<Status>(
-      copy.host, [path = fs::path(copy.path)](Host& host) { return check_piece(host, path); },
+      copy.host,
+      [path = fs::path(copy.path), halt = &halt_](Host& host) { return check_piece(host, path, *halt); },
       std::move(then));
 }
 
@@ -156,37 +159,35 @@ bool Artifacts::forget_if_gone(const LocationRow& copy, const Error& error) {
   return static_cast<bool>(store_.remove_location(copy));
 }
 
-// The controller's copy first: it is sent at once.
+// All other hosts have it from the controller, where it comes once however many want it.
 void Artifacts::bring_from_others(const std::string& host, const Piece& piece) {
+  const std::string controller(kController);
+  if (host != controller) {
+    return bring(controller, piece, [this, host, piece](const Result<fs::path>& local) {
+      if (!local) return finish(host, piece, local);
+      send(host, *local, piece,
+           [this, host, piece](const Result<fs::path>& sent) { finish(host, piece, sent); });
+    });
+  }
   auto copies = locations_.of(piece.digest, piece.name);
-  if (!copies) return finish(host, piece, std::move(copies).error());
+  if (!copies) return finish(controller, piece, std::move(copies).error());
   std::erase_if(*copies, [&](const LocationRow& row) { return !pool_.knows(row.host) || row.host == host; });
-  std::stable_partition(copies->begin(), copies->end(),
-                        [](const LocationRow& row) { return row.host == kController; });
-  try_next(host, piece, std::move(*copies), std::nullopt);
+  fetch_from_next(piece, std::move(*copies), std::nullopt);
 }
 
-void Artifacts::try_next(const std::string& host, const Piece& piece, std::vector<LocationRow> sources,
-                         std::optional<Error> last) {
+void Artifacts::fetch_from_next(const Piece& piece, std::vector<LocationRow> sources,
+                                std::optional<Error> last) {
+  const std::string controller(kController);
   if (sources.empty()) {
     const Error none{Cause::bad_state, "no host of this workflow holds " + piece.name + " " + piece.digest};
-    return finish(host, piece, last.value_or(none));
+    return finish(controller, piece, last.value_or(none));
   }
   const LocationRow source = sources.front();
   sources.erase(sources.begin());
-  const std::string controller(kController);
-  const auto onward = [=, this](Result<fs::path> local) {
-    if (!local) {
-      forget_if_gone(source, local.error());
-      return try_next(host, piece, sources, std::move(local).error());
-    }
-    if (host == controller) return finish(host, piece, local);
-    send(host, *local, piece,
-         [this, host, piece](const Result<fs::path>& sent) { finish(host, piece, sent); });
-  };
-  if (source.host != controller) return fetch(source.host, source.path, piece, onward);
-  look(source, [this, source, onward, controller](const Status& there) {
-    onward(there ? Result<fs::path>(pool_.root(controller) / source.path) : Result<fs::path>(there.error()));
+  fetch(source.host, source.path, piece, [=, this](Result<fs::path> local) {
+    if (local) return finish(controller, piece, local);
+    forget_if_gone(source, local.error());
+    fetch_from_next(piece, sources, std::move(local).error());
   });
 }
 

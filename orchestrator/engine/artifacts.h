@@ -34,6 +34,7 @@ class Locations {
   // Why a copy that the store knows cannot be used: "file x is gone"; empty: it can, or is on a host that
   // would have to be asked.
   std::string fault(const LocationRow& location) const;
+  const Roots& roots() const { return roots_; }
   std::set<std::string> seen() const {  // hosts whose files this machine sees
     std::set<std::string> hosts;
     for (const auto& [host, root] : roots_) hosts.insert(host);
@@ -67,8 +68,7 @@ class Artifacts {
   void look(const LocationRow& copy, std::function<void(Status)> then);
   bool forget_if_gone(const LocationRow& copy, const Error& error);
   void bring_from_others(const std::string& host, const Piece& piece);
-  void try_next(const std::string& host, const Piece& piece, std::vector<LocationRow> sources,
-                std::optional<Error> last);
+  void fetch_from_next(const Piece& piece, std::vector<LocationRow> sources, std::optional<Error> last);
   void fetch(const std::string& source, const std::string& path, const Piece& piece, Then then);
   void send(const std::string& host, const fs::path& from, const Piece& piece, Then then);
   void finish(const std::string& host, const Piece& piece, const Result<fs::path>& result);

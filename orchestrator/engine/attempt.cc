@@ -101,7 +101,7 @@ void Attempt::begin() {
 }
 
 void Attempt::fail(AttemptEnd first) {
-  if (ending()) return;
+  if (ending() || phase_ == Phase::publishing) return;
   end_fixed_ = true;
   failing(std::move(first));
   if (all_ended()) conclude();
@@ -409,10 +409,17 @@ void Attempt::commit_success() {
     }
   }
   bench_.commit(bench_.store.succeed(row_.id, pieces, locations));
+  if (bench_.broken) return leave_publishing();
   row_.state = AttemptState::succeeded;
   row_.metrics = metrics_;
   end_ = {AttemptState::succeeded, Cause::failed, "", ""};
   clean();
+}
+
+// It is published and nobody has written so. The next run asks for it once more, and is told the same.
+void Attempt::leave_publishing() {
+  if (checkpoints_) checkpoints_->stop();
+  phase_ = Phase::over;
 }
 
 void Attempt::clean_order(const std::string& host, Message order) {
@@ -491,7 +498,7 @@ void Attempt::host_lost(const std::string& host, const std::string& why) {
 }
 
 void Attempt::tick() {
-  if (is_service() || step_->timeout.count() == 0 || phase_ == Phase::publishing || ending()) return;
+  if (is_service() || step_->timeout.count() == 0 || ending()) return;
   if (bench_.clock.now() - began_ < step_->timeout) return;
   fail({AttemptState::failed, Cause::failed,
         "it ran longer than its timeout of " + format_duration(step_->timeout), ""});

@@ -26,11 +26,11 @@ struct AttemptEnd {
 class AttemptOwner {
  public:
   virtual ~AttemptOwner() = default;
-  virtual void attempt_failing(
-      Attempt& attempt) = 0;                         // the first failure; its other tasks are being cancelled
-  virtual void attempt_spoke(Attempt& attempt) = 0;  // a rank or a server is ready, or has allowed keys
-  virtual void attempt_ended(
-      Attempt& attempt) = 0;  // its end is stored and nothing of it is left on the hosts
+  // The first failure; its other tasks are being cancelled.
+  virtual void attempt_failing(Attempt& attempt) = 0;
+  // Its end is stored and nothing of it is left on the hosts. Not told of one whose success could not be
+  // stored.
+  virtual void attempt_ended(Attempt& attempt) = 0;
 };
 
 struct AttemptSetup {
@@ -49,7 +49,8 @@ class Attempt {
 
   // REQUIRES: the daemons of its hosts were reached.
   void begin();
-  // The first failure, when it comes from outside: its service ended, its time is over.
+  // The first failure, when it comes from outside: its service ended, its time is over. One that publishes
+  // has done its work: what happens to others does not touch it any more.
   void fail(AttemptEnd first);
   void cancel(Cause cause, std::string why);  // ends as cancelled
   void kill();                                // without waiting for the time of grace
@@ -143,6 +144,7 @@ class Attempt {
   void publish_task(int index);
   void published(int index, Result<Message> answer);
   void commit_success();
+  void leave_publishing();
   std::string outputs_path() const;
   void conclude();
   AttemptEnd first_cause() const;

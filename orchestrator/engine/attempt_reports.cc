@@ -34,10 +34,8 @@ void Attempt::report(int index, const Json& head, const std::string& body) {
   } else if (type == "ready") {
     task.public_key = head.text_or("public_key", "");
     if (is_service()) server_ready(index, head);
-    owner_.attempt_spoke(*this);
   } else if (type == "allowed") {
     allow_.server_allowed(index, head.integer_or("count", 0));
-    owner_.attempt_spoke(*this);
   } else if (type == "store_set") {
     for (Forward& reply : keys_.set(head.text_or("key", ""), body))
       forward(reply.task, std::move(reply.message));

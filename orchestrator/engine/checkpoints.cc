@@ -49,22 +49,10 @@ Result<Index> read_index(const fs::path& folder, std::string* text = nullptr) {
   return index;
 }
 
-// Of this machine; what is not complete is none.
-std::vector<int64_t> complete_epochs(const fs::path& folder) {
-  std::vector<int64_t> epochs;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    const auto epoch = parse_integer(at->path().filename().string());
-    if (epoch && *epoch > 0 && read_index(at->path())) epochs.push_back(*epoch);
-  }
-  std::sort(epochs.rbegin(), epochs.rend());
-  return epochs;
-}
-
 // As trainers do it on their host: the last two up to `epoch`, and the best.
 Status keep_the_last_two(const fs::path& folder, int64_t epoch, int64_t best_epoch) {
   int kept = 0;
-  for (const int64_t one : complete_epochs(folder)) {
+  for (const int64_t one : complete_checkpoints(folder)) {
     if (one > epoch) continue;
     const bool last = ++kept <= 2;
     if (last || one == best_epoch) continue;
@@ -95,10 +83,10 @@ Status send_there(Host& host, const fs::path& from, const fs::path& to, const St
                   stop);
 }
 
-Status check_there(Host& host, const fs::path& folder) {
+Status check_there(Host& host, const fs::path& folder, const StopSignal& stop) {
   TRY(const std::string text, host.read(folder / kIndex, kMostManifestBytes));
   TRY(const Index index, parse_index(text, "checkpoint " + folder.string() + " on host " + host.name()));
-  TRY(const auto good, host.check(index.files, folder, false));
+  TRY(const auto good, host.check(index.files, folder, false, stop));
   for (size_t i = 0; i < good.size(); ++i) {
     if (!good[i])
       return Error{Cause::bad_data, "file " + index.files[i].path + " of it is gone or has another size"};
@@ -107,6 +95,21 @@ Status check_there(Host& host, const fs::path& folder) {
 }
 
 }  // namespace
+
+fs::path checkpoints_path(const std::string& step, const std::string& resume_key) {
+  return fs::path("checkpoints") / step / resume_key;
+}
+
+std::vector<int64_t> complete_checkpoints(const fs::path& folder) {
+  std::vector<int64_t> epochs;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const auto epoch = parse_integer(at->path().filename().string());
+    if (epoch && *epoch > 0 && read_index(at->path())) epochs.push_back(*epoch);
+  }
+  std::sort(epochs.rbegin(), epochs.rend());
+  return epochs;
+}
 
 struct Checkpoints::Search {
   std::string host;
@@ -202,7 +205,7 @@ void Checkpoints::find(const std::string& host, int64_t most_epochs,
   out_of_reach_.clear();
   const std::string controller(kController);
   if (host != controller) {
-    for (const int64_t epoch : complete_epochs(folder(controller))) search->add({epoch, controller, {}});
+    for (const int64_t epoch : complete_checkpoints(folder(controller))) search->add({epoch, controller, {}});
   }
   add_results(*search);
   for (const LocationRow& one : rows()) {
@@ -290,7 +293,7 @@ void Checkpoints::bring_result(const std::string& host, const Piece& piece,
     const fs::path last = *path / "last";
     const fs::path below = last.lexically_relative(bench_.pool.root(host));
     bench_.pool.work<Status>(
-        host, [below](Host& at) { return check_there(at, below); },
+        host, [below, stop = stop_](Host& at) { return check_there(at, below, *stop); },
         [then, last](Status good) { good ? then(last) : then(std::move(good).error()); });
   });
 }

@@ -20,6 +20,11 @@ struct FoundCheckpoint {
   std::optional<Piece> result;  // it is the last one of this finished result
 };
 
+// Below a host's root; in it a folder for each epoch.
+fs::path checkpoints_path(const std::string& step, const std::string& resume_key);
+// Of such a folder of this machine, the newest first; what is not complete is none.
+std::vector<int64_t> complete_checkpoints(const fs::path& folder);
+
 // Checkpoints lie in checkpoints/<step>/<resume key>/<epoch>/ below a host's root, with checkpoint.json last
 // (docs/formats.md); the store knows which hosts have such a folder. Belongs to an attempt; the engine's
 // thread only.
@@ -51,7 +56,7 @@ class Checkpoints {
  private:
   struct Search;
   using SearchPtr = std::shared_ptr<Search>;
-  fs::path path() const { return fs::path("checkpoints") / step_ / resume_key_; }
+  fs::path path() const { return checkpoints_path(step_, resume_key_); }
   LocationRow row(const std::string& host, bool verified) const;
   std::vector<LocationRow> rows();
   void copied(int64_t epoch, const Status& status);

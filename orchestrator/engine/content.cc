@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kYoungMilliseconds =
     2000;  // a file written this recently may change again within its time stamp
 
+// Size, mtime, ctime and inode: unchanged means that the content is taken to be unchanged.
 struct Stamp {
   std::string text;
   int64_t changed_ms = 0;
@@ -32,11 +33,6 @@ Result<Stamp> read_stamp(const fs::path& file) {
 }
 
 }  // namespace
-
-Result<std::string> stamp_of(const fs::path& file) {
-  TRY(auto stamp, read_stamp(file));
-  return stamp.text;
-}
 
 Result<std::string> ContentDigests::of_file(const fs::path& path) {
   if (stop_ && stop_->raised()) return Error{stop_->cause(), "stopped while reading " + path.string()};

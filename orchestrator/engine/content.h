@@ -28,7 +28,4 @@ class ContentDigests {
   const StopSignal* stop_;
 };
 
-// Size, mtime, ctime and inode as text: unchanged means that the content is taken to be unchanged.
-Result<std::string> stamp_of(const fs::path& file);
-
 }  // namespace gnnflow

@@ -1,7 +1,10 @@
 // Is there a result already, and if not, why must it be made?
 #include "orchestrator/engine/decide.h"
 
+#include <algorithm>
+
 #include "common/base/digest.h"
+#include "orchestrator/engine/checkpoints.h"
 
 namespace gnnflow {
 namespace {
@@ -12,10 +15,21 @@ std::string first_input(const StepEntry& step) {
   return step.references.empty() ? "" : step.references.front().step;
 }
 
+// "flow.yml:12:5: step 'data'"
+std::string place_of(const Workflow& workflow, const StepEntry& step) {
+  const std::string place =
+      workflow.file.string() + ":" + std::to_string(step.line) + ":" + std::to_string(step.column) + ": ";
+  return (step.line > 0 ? place : "") + "step '" + step.name + "'";
+}
+
 }  // namespace
 
 int64_t epochs_in(const Json& metrics) {
   return metrics.integer_or("epochs", metrics.integer_or("epoch", 0));
+}
+
+Status Decider::check(const StepEntry& step) const {
+  return kinds_.at(step.kind)->check(workflow_, step).within(place_of(workflow_, step));
 }
 
 Result<FileDigests> Decider::digests_of(const StepEntry& step) {
@@ -23,10 +37,8 @@ Result<FileDigests> Decider::digests_of(const StepEntry& step) {
   for (const auto& [name, path] : kinds_.at(step.kind)->content(workflow_, step)) {
     std::error_code error;
     if (!fs::exists(path, error)) {
-      const std::string place = workflow_.file.string() + ":" + std::to_string(step.line) + ":" +
-                                std::to_string(step.column) + ": ";
-      return Error{Cause::not_found, (step.line > 0 ? place : "") + "step '" + step.name + "': its input " +
-                                         path.string() + " does not exist"};
+      return Error{Cause::not_found,
+                   place_of(workflow_, step) + ": its input " + path.string() + " does not exist"};
     }
     auto digest = digests_.of(path);
     if (!digest) return std::move(digest).error().within("input " + name + " of step " + step.name);
@@ -76,24 +88,7 @@ Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdic
     return {};
   }
   TRY(auto row, store_->last_succeeded(step.name, verdict.print.key));
-  if (!row) {
-    TRY(verdict.reason, why(step, verdict.print));
-    if (verdict.print.resume_key.empty()) return {};
-    TRY(auto earlier, store_->succeeded_with_resume_key(step.name, verdict.print.resume_key));
-    const int64_t wanted = step.options.integer_or("epochs", 0);
-    int64_t best = 0;
-    for (const AttemptRow& attempt : earlier) {
-      if (const int64_t epochs = epochs_in(attempt.metrics); epochs <= wanted) best = std::max(best, epochs);
-    }
-    // Checkpoints of an attempt that did not succeed: the hosts have the last word about what is still there.
-    TRY(auto last, store_->last_attempt(step.name));
-    if (last && last->resume_key == verdict.print.resume_key && last->state != AttemptState::succeeded) {
-      const int64_t kept = last->metrics.integer_or("checkpoint", 0);
-      if (kept <= wanted) best = std::max(best, kept);
-    }
-    if (best > 0) verdict.resumed = "goes on from epoch " + std::to_string(best);
-    return {};
-  }
+  if (!row) return decide_attempt(step, verdict);
   TRY(auto result, made_by(step, *row, made));
   TRY(auto lacking, missing(result, verdict.gone));
   if (!lacking.empty()) {
@@ -103,6 +98,7 @@ Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdic
   verdict.what = Verdict::What::cached;
   verdict.reason = "nothing changed";
   verdict.attempt = row->id;
+  verdict.run = row->run;
   if (kinds_.at(step.kind)->comes_home()) {
     for (const Piece& piece : result.pieces) {
       TRY(auto home, locations_.on(std::string(kController), piece.digest, piece.name));
@@ -114,6 +110,49 @@ Status Decider::decide_work(const StepEntry& step, const MadeSteps& made, Verdic
   }
   verdict.made = std::move(result);
   return {};
+}
+
+// Of work that was never finished as it is wanted now.
+Status Decider::decide_attempt(const StepEntry& step, Verdict& verdict) {
+  TRY(verdict.reason, why(step, verdict.print));
+  TRY(auto last, store_->last_attempt(step.name));
+  verdict.failed_before = last && last->key == verdict.print.key &&
+                          (last->state == AttemptState::failed || last->state == AttemptState::lost);
+  if (verdict.print.resume_key.empty()) return {};
+  const int64_t wanted = step.options.integer_or("epochs", 0);
+  TRY(int64_t best, newest_checkpoint(step, verdict.print.resume_key));
+  TRY(auto earlier, store_->succeeded_with_resume_key(step.name, verdict.print.resume_key));
+  for (const AttemptRow& attempt : earlier) {
+    const int64_t epochs = epochs_in(attempt.metrics);
+    if (epochs <= best || epochs > wanted) continue;
+    TRY(auto result, made_by(step, attempt, {}));
+    std::vector<LocationRow> gone;  // told by whoever needs the result itself
+    TRY(auto lacking, missing(result, gone));
+    if (lacking.empty()) best = epochs;
+  }
+  if (best > 0) verdict.resumed = "goes on from epoch " + std::to_string(best);
+  return {};
+}
+
+// Of attempts that did not succeed. Of other machines the store is believed: the run asks them.
+Result<int64_t> Decider::newest_checkpoint(const StepEntry& step, const std::string& resume_key) {
+  const int64_t wanted = step.options.integer_or("epochs", 0);
+  int64_t best = 0;
+  const auto take = [&](int64_t epoch) {
+    if (epoch <= wanted) best = std::max(best, epoch);
+  };
+  for (const auto& [host, root] : locations_.roots()) {
+    for (const int64_t epoch : complete_checkpoints(root / checkpoints_path(step.name, resume_key)))
+      take(epoch);
+  }
+  TRY(auto last, store_->last_attempt(step.name));
+  if (!last || last->resume_key != resume_key || last->state == AttemptState::succeeded) return best;
+  TRY(auto rows, store_->locations_of(resume_key));
+  const bool elsewhere = std::any_of(rows.begin(), rows.end(), [&](const LocationRow& row) {
+    return workflow_.host(row.host) && locations_.roots().count(row.host) == 0;
+  });
+  if (elsewhere) take(last->metrics.integer_or("checkpoint", 0));
+  return best;
 }
 
 Result<Made> Decider::made_by(const StepEntry& step, const AttemptRow& attempt, const MadeSteps& made) {
@@ -192,9 +231,8 @@ Result<std::string> Decider::why(const StepEntry& step, const Fingerprint& print
     case AttemptState::succeeded:
       return std::string();
     case AttemptState::failed:
-      return "attempt " + std::to_string(last->number) + " failed";
     case AttemptState::lost:
-      return "attempt " + std::to_string(last->number) + " was lost";
+      return "attempt " + std::to_string(last->number) + " failed";
     case AttemptState::cancelled:
       return "attempt " + std::to_string(last->number) + " was cancelled";
     default:

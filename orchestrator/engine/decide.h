@@ -25,7 +25,8 @@ struct Verdict {
   std::string reason;  // one sentence
   Fingerprint print;
   std::optional<Made> made;
-  int64_t attempt = 0;            // of a cached result
+  int64_t attempt = 0, run = 0;   // that made a cached result
+  bool failed_before = false;     // the last attempt of just this did not succeed, and was not cancelled
   std::string resumed;            // "goes on from epoch 10"; empty: not
   bool comes_home = false;        // cached, but its copy on the controller is missing
   std::vector<LocationRow> gone;  // copies that the store knows and that are not there any more
@@ -40,6 +41,8 @@ class Decider {
           ContentDigests& digests)
       : workflow_(workflow), kinds_(kinds), store_(store), locations_(locations), digests_(digests) {}
 
+  // What is wrong with the step whatever its inputs hold, with its place in the workflow file.
+  Status check(const StepEntry& step) const;
   // REQUIRES: every step that it refers to is in `made`.
   Result<Verdict> decide(const StepEntry& step, const MadeSteps& made);
   // What a finished attempt offers.
@@ -57,6 +60,8 @@ class Decider {
   Result<std::string> why(const StepEntry& step, const Fingerprint& print);
   Status decide_placement(const StepEntry& step, const MadeSteps& made, Verdict& verdict);
   Status decide_work(const StepEntry& step, const MadeSteps& made, Verdict& verdict);
+  Status decide_attempt(const StepEntry& step, Verdict& verdict);
+  Result<int64_t> newest_checkpoint(const StepEntry& step, const std::string& resume_key);
 
   const Workflow& workflow_;
   const StepKinds& kinds_;

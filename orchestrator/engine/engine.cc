@@ -19,7 +19,7 @@ Result<std::vector<PlannedStep>> plan_workflow(const Workflow& workflow, const S
   MadeSteps made;
   std::vector<PlannedStep> planned;
   for (const StepEntry& step : workflow.steps) {
-    TRY(kinds.at(step.kind)->check(workflow, step).within("step '" + step.name + "'"));
+    TRY(decider.check(step));
     std::vector<std::string> open;
     for (const std::string& need : step.needs) {
       if (made.count(need) == 0) open.push_back(need);

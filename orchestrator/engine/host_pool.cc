@@ -20,6 +20,11 @@ constexpr int kMostUnanswered = 8;
 // Of a host whose daemon answers: its files are out of reach for another reason than the way there.
 constexpr Milliseconds kFilesLimit{60'000};
 
+bool is_stop(Cause cause) {
+  return cause == Cause::stopped || cause == Cause::interrupted || cause == Cause::terminated ||
+         cause == Cause::hung_up;
+}
+
 // True when it has gone.
 bool say_goodbye(DaemonLink& link, Host& host, Deadline deadline) {
   Message order;
@@ -76,11 +81,13 @@ struct HostPool::Entry {
   Json greeting;
   HostRow row;                                  // as it was told last
   bool reaching = false, out_of_reach = false;  // since the last try
+  bool was_up = false;                          // before it
   bool contact = false;                         // its files were reached in this run
   int generation = 0;                           // of the link: news of an older one is not news
   int unanswered = 0;                           // beats since the last answer
   Monotonic next_beat;
-  int64_t last_seen = 0;
+  int64_t last_seen = 0;           // unix milliseconds
+  std::optional<Monotonic> heard;  // the same moment
   std::vector<std::function<void(Status)>> waiting;
   HostThread thread;  // last: ends before what its jobs use
 };
@@ -128,8 +135,13 @@ std::set<std::string> HostPool::stored_up() const {
 }
 
 bool HostPool::may_come_back(const std::string& host) const {
-  const int64_t seen = knows(host) ? entries_.at(host)->last_seen : 0;
-  return seen != 0 && Milliseconds(clock_.unix_milliseconds() - seen) < lost_after();
+  const auto heard = knows(host) ? entries_.at(host)->heard : std::nullopt;
+  return heard && clock_.now() - *heard < lost_after();
+}
+
+void HostPool::hear(Entry& entry) const {
+  entry.last_seen = clock_.unix_milliseconds();
+  entry.heard = clock_.now();
 }
 
 Milliseconds HostPool::lost_after() const {
@@ -147,7 +159,7 @@ void HostPool::note_contact(const std::string& host) { entries_.at(host)->contac
 // Past `lost_after` nothing can be there any more that would make it worth the wait.
 bool HostPool::worth_waiting(const std::string& host, Monotonic began) const {
   const Entry& entry = *entries_.at(host);
-  if (given_up_ || (entry.last_seen == 0 && !entry.contact)) return false;
+  if (given_up_ || (!entry.heard && !entry.contact)) return false;
   return clock_.now() - began < (entry.link ? std::min(kFilesLimit, lost_after()) : lost_after());
 }
 
@@ -182,6 +194,9 @@ bool HostPool::reached(const std::string& host) const {
 }
 const Json& HostPool::greeting(const std::string& host) const { return entries_.at(host)->greeting; }
 int64_t HostPool::last_seen(const std::string& host) const { return entries_.at(host)->last_seen; }
+std::optional<Monotonic> HostPool::last_heard(const std::string& host) const {
+  return entries_.at(host)->heard;
+}
 
 void HostPool::call(const std::string& host, std::function<void(Host&)> job) {
   Entry& entry = *entries_.at(host);
@@ -196,8 +211,8 @@ void HostPool::reach(const std::string& host, std::function<void(Status)> then) 
   if (std::exchange(entry.reaching, true)) return;
   // One that was up keeps its row: what is stored of it still says where to look.
   Status kept;
-  if (entry.row.state != HostState::up || entry.row.root != entry.host->root())
-    kept = set_state(host, HostState::intent);
+  entry.was_up = entry.row.state == HostState::up;
+  if (!entry.was_up || entry.row.root != entry.host->root()) kept = set_state(host, HostState::intent);
   const int generation = ++entry.generation;
   if (!kept) {
     return happenings_.post(
@@ -228,12 +243,14 @@ void HostPool::connected(const std::string& host, int generation, Result<std::sh
   Entry& entry = *entries_.at(host);
   if (generation != entry.generation) return;
   entry.reaching = false;
-  entry.out_of_reach = !link;
+  // Of one that was up before, a try that the stop signal has ended says nothing: it is looked for at the
+  // end.
+  entry.out_of_reach = !link && !(entry.was_up && is_stop(link.error().cause));
   Status status;
   if (link) {
     entry.link = std::move(link).value();
     entry.greeting = entry.link->greeting();
-    entry.last_seen = clock_.unix_milliseconds();
+    hear(entry);
     entry.unanswered = 0;
     entry.next_beat = clock_.now() + kBeatEvery;
     (void)set_state(host, HostState::up);  // the daemon is there: whoever keeps it knows that it could not
@@ -247,7 +264,7 @@ void HostPool::received(const std::string& host, int generation, const Message& 
   Entry& entry = *entries_.at(host);
   if (generation != entry.generation) return;
   if (event.type() == "closed") return drop(host, event.head.text_or("message", "the connection ended"));
-  entry.last_seen = clock_.unix_milliseconds();
+  hear(entry);
   entry.unanswered = 0;
   if (events_) events_(host, event);
 }
@@ -274,7 +291,7 @@ void HostPool::order(const std::string& host, Message order, Milliseconds limit,
     auto kept = std::make_shared<Result<Message>>(std::move(answer));
     happenings_.post([this, pending, kept] {
       if (std::exchange(pending->answered, true)) return;
-      if (*kept) entries_.at(pending->host)->last_seen = clock_.unix_milliseconds();
+      if (*kept) hear(*entries_.at(pending->host));
       pending->then(std::move(*kept));
     });
   });
@@ -297,7 +314,7 @@ void HostPool::beat(const std::string& host) {
                             happenings_.post([this, &entry, generation] {
                               if (generation != entry.generation) return;
                               entry.unanswered = 0;
-                              entry.last_seen = clock_.unix_milliseconds();
+                              hear(entry);
                             });
                           });
 }

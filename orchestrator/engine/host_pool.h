@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -76,8 +77,9 @@ class HostPool {
   bool reaching() const;  // any
   const Json& greeting(
       const std::string& host) const;  // the daemon's answer to hello; REQUIRES: reached once
-  int64_t last_seen(
-      const std::string& host) const;  // unix milliseconds of the last answer or event; 0: never
+  // The last answer or event: for the store as unix milliseconds (0: never), and by the clock of leases.
+  int64_t last_seen(const std::string& host) const;
+  std::optional<Monotonic> last_heard(const std::string& host) const;
 
   // An answer that does not come before `limit` closes the link.
   void order(const std::string& host, Message order, Milliseconds limit,
@@ -123,6 +125,7 @@ class HostPool {
     });
   }
   void note_contact(const std::string& host);
+  void hear(Entry& entry) const;
   bool worth_waiting(const std::string& host, Monotonic began) const;
   void beat(const std::string& host);
   Status set_state(const std::string& host, HostState state);

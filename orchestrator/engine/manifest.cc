@@ -1,10 +1,32 @@
 // The list of files of a piece.
 #include "orchestrator/engine/manifest.h"
 
+#include <algorithm>
+
 #include "common/base/digest.h"
 #include "common/base/json.h"
 
 namespace gnnflow {
+namespace {
+
+constexpr std::string_view kFormat = "gnnflow.manifest";
+constexpr int64_t kVersion = 1;
+
+Result<std::vector<HostFile>> files_in(const Json& list, std::string_view where) {
+  std::vector<HostFile> files;
+  for (const Json& entry : list.array()) {
+    Fields fields(entry, std::string(where) + ": file " + std::to_string(files.size()));
+    HostFile file{fields.text("path"), fields.integer("bytes"), fields.text("digest"),
+                  fields.boolean_or("executable", false)};
+    TRY(fields.finish());
+    if (!is_inside(file.path) || file.bytes < 0 || file.digest.empty())
+      return Error{Cause::bad_data, std::string(where) + ": no file can be '" + entry.dump() + "'"};
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+}  // namespace
 
 fs::path manifest_of(const fs::path& piece) {
   fs::path path = piece;
@@ -13,32 +35,41 @@ fs::path manifest_of(const fs::path& piece) {
 }
 
 Result<std::vector<HostFile>> parse_manifest(std::string_view text, std::string_view where) {
-  auto json = Json::parse(text);
-  if (!json) return std::move(json).error().within(where);
-  const Json& list = json->get("files");
+  TRY(const Json json, Json::parse(text).within(where));
+  Fields fields(json, where);
+  if (fields.text("format") != kFormat) fields.fail("this is no list of the files of a piece");
+  if (const int64_t version = fields.integer("version"); version != kVersion)
+    fields.fail("version " + std::to_string(version) + " is not " + std::to_string(kVersion) +
+                ", the one this program reads");
+  const Json& list = fields.list("files");
+  TRY(fields.finish());
+  return files_in(list, where);
+}
+
+Result<std::vector<HostFile>> parse_listing(std::string_view text, std::string_view where) {
+  TRY(const Json json, Json::parse(text).within(where));
+  const Json& list = json.get("files");
   if (!list.is_array()) return Error{Cause::bad_data, std::string(where) + ": has no list 'files'"};
-  std::vector<HostFile> files;
-  for (const Json& entry : list.array()) {
-    HostFile file{entry.text_or("path", ""), entry.integer_or("bytes", -1), entry.text_or("digest", "")};
-    if (!is_inside(file.path) || file.bytes < 0 || file.digest.empty()) {
-      return Error{Cause::bad_data, std::string(where) + ": no file can be '" + entry.dump() + "'"};
-    }
-    files.push_back(std::move(file));
-  }
-  return files;
+  return files_in(list, where);
 }
 
 std::string write_manifest(const std::vector<HostFile>& files) {
+  std::vector<HostFile> sorted = files;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const HostFile& a, const HostFile& b) { return a.path < b.path; });
   Json json;
+  json["format"] = kFormat;
+  json["version"] = kVersion;
   json["files"] = Json(Json::Array{});
-  for (const HostFile& file : files) {
+  for (const HostFile& file : sorted) {
     Json entry;
     entry["path"] = file.path;
     entry["bytes"] = file.bytes;
     entry["digest"] = file.digest;
+    if (file.executable) entry["executable"] = true;
     json["files"].push_back(std::move(entry));
   }
-  return json.dump_pretty();
+  return json.dump();
 }
 
 std::string digest_of_files(const std::vector<HostFile>& files) {

@@ -16,8 +16,10 @@ constexpr int64_t kMostManifestBytes = 64 << 20;
 
 fs::path manifest_of(const fs::path& piece);  // "<piece>.manifest.json"
 
-// Every path in it is a plain relative one; else bad_data.
+// Every path in it is a plain relative one; else bad_data. Read strictly (docs/protocol.md).
 Result<std::vector<HostFile>> parse_manifest(std::string_view text, std::string_view where);
+// Of what `gnnflow-worker list --json` says.
+Result<std::vector<HostFile>> parse_listing(std::string_view text, std::string_view where);
 std::string write_manifest(const std::vector<HostFile>& files);
 std::string digest_of_files(const std::vector<HostFile>& files);
 int64_t bytes_of(const std::vector<HostFile>& files);

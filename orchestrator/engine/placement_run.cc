@@ -20,7 +20,7 @@ Result<std::vector<HostFile>> list_part(const fs::path& worker, const fs::path& 
   ChildOptions options;
   options.argv = {worker.string(), "list", partition.string(), "--part", std::to_string(part), "--json"};
   TRY(auto text, run_and_read(options, Deadline::after(kListLimit), &halt));
-  return parse_manifest(text, "files of part " + std::to_string(part));
+  return parse_listing(text, "files of part " + std::to_string(part));
 }
 
 // The lists of files that are put beside the parts, so that a later run sees at once what is missing.
@@ -69,6 +69,10 @@ std::vector<HostFile> files_to_put(const std::vector<HostFile>& files, const std
   return put;
 }
 
+bool is_connection(const Error& error) {
+  return error.cause == Cause::unreachable || error.cause == Cause::temporary;
+}
+
 std::string bytes_text(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
 }  // namespace
@@ -78,6 +82,7 @@ struct PlacementRun::Shipment {
   fs::path partition, lists;                   // here
   std::string to;                              // below the host's root
   int64_t sent = 0, there = 0;                 // bytes; the host's thread writes them until it has ended
+  std::function<void()> begun;                 // the host has answered
   std::function<void(const Progress&)> tell;
 };
 
@@ -140,12 +145,7 @@ void PlacementRun::listed(const fs::path& partition, Result<PartFiles> files) {
 }
 
 void PlacementRun::send(size_t index, const fs::path& partition) {
-  TaskRow& task = tasks_[index];
-  if (!is_final(task.state)) {  // of a controller before us: what it had sent is looked at again
-    task.state = TaskState::started;
-    task.started_ms = bench_.clock.unix_milliseconds();
-    bench_.commit(bench_.store.set_task(task));
-  }
+  const TaskRow& task = tasks_[index];
   // Where the partition was made it lies already, whole.
   auto whole = bench_.read(bench_.locations.on(task.host, partition_.digest, partition_.name));
   if (whole && *whole) {
@@ -165,6 +165,15 @@ void PlacementRun::send(size_t index, const fs::path& partition) {
         if (status) status = stored_on(tasks_[index].host, shipment->to);
         sent(index, std::move(status));
       });
+}
+
+// Of a controller before us: what it had sent is looked at again.
+void PlacementRun::begun(size_t index) {
+  TaskRow& task = tasks_[index];
+  if (over_ || is_final(task.state) || task.state == TaskState::started) return;
+  task.state = TaskState::started;
+  task.started_ms = bench_.clock.unix_milliseconds();
+  bench_.commit(bench_.store.set_task(task));
 }
 
 bool PlacementRun::holds(const std::string& host, int part) {
@@ -190,6 +199,7 @@ std::shared_ptr<PlacementRun::Shipment> PlacementRun::shipment_for(size_t index,
     bench_.commit(bench_.store.set_location({made_.digest, part_name(part), host, shipment->to, false}));
   }
   bytes_there_ += bytes_of(union_of(held));
+  shipment->begun = [this, index, pool = &bench_.pool] { pool->post([this, index] { begun(index); }); };
   shipment->tell = [this, index, pool = &bench_.pool](const Progress& progress) {
     pool->post([this, index, progress] { tell(index, progress); });
   };
@@ -198,7 +208,8 @@ std::shared_ptr<PlacementRun::Shipment> PlacementRun::shipment_for(size_t index,
 
 Status PlacementRun::ship(Host& host, Shipment& shipment, const StopSignal& halt) {
   const auto files = union_of(shipment.parts);
-  TRY(const auto there, host.check(files, shipment.to, true));
+  TRY(const auto there, host.check(files, shipment.to, true, halt));
+  shipment.begun();
   int64_t missing = 0;
   for (size_t i = 0; i < files.size(); ++i) missing += there[i] ? 0 : files[i].bytes;
   const auto put = files_to_put(files, there);
@@ -246,18 +257,31 @@ Status PlacementRun::stored_on(const std::string& host, const std::string& path)
   });
 }
 
+// Of a task that never began only the reason is kept.
+void PlacementRun::end_task(TaskRow& task, const Status& status) {
+  if (is_final(task.state)) return;
+  if (status) {
+    task.state = TaskState::exited;
+  } else if (cancelled_) {
+    task.tail = end_.message;
+    if (task.state != TaskState::intent) task.state = TaskState::killed;
+  } else {
+    task.tail = status.error().message;
+    task.code = exit_code(status.error().cause);
+    if (task.state != TaskState::intent)
+      task.state = is_connection(status.error()) ? TaskState::lost : TaskState::exited;
+  }
+  if (is_final(task.state)) task.ended_ms = bench_.clock.unix_milliseconds();
+  bench_.commit(bench_.store.set_task(task));
+}
+
 void PlacementRun::sent(size_t index, Status status) {
   TaskRow& task = tasks_[index];
-  if (!is_final(task.state)) {
-    task.state = status ? TaskState::exited : TaskState::killed;
-    task.code = status ? 0 : exit_code(status.error().cause);
-    task.ended_ms = bench_.clock.unix_milliseconds();
-    bench_.commit(bench_.store.set_task(task));
-  }
+  if (status) begun(index);  // nothing had to be asked
+  end_task(task, status);
   if (!status && !cancelled_ && end_.state == AttemptState::succeeded) {
     const Error& error = status.error();
-    const bool lost = error.cause == Cause::unreachable || error.cause == Cause::temporary;
-    end_ = {lost ? AttemptState::lost : AttemptState::failed, error.cause,
+    end_ = {is_connection(error) ? AttemptState::lost : AttemptState::failed, error.cause,
             "to " + task.host + ": " + error.message, ""};
   }
   if (--open_ == 0) finish();
@@ -268,14 +292,10 @@ void PlacementRun::fail(const Error& error) {
   finish();
 }
 
-// With the tasks that were not begun.
+// With the tasks that nothing was done about.
 void PlacementRun::store_bad_end() {
   for (TaskRow& task : tasks_) {
-    if (is_final(task.state)) continue;
-    task.state = TaskState::killed;
-    task.code = exit_code(end_.cause);
-    task.ended_ms = bench_.clock.unix_milliseconds();
-    bench_.commit(bench_.store.set_task(task));
+    if (task.tail.empty()) end_task(task, Error{end_.cause, end_.message});
   }
   bench_.commit(bench_.store.set_attempt(row_.id, end_.state, name_of(end_.cause), end_.message));
 }

@@ -47,8 +47,10 @@ class PlacementRun {
   std::shared_ptr<Shipment> shipment_for(size_t task, const fs::path& partition);
   // On the host's thread, which may outlive this when a run leaves a host that hangs.
   static Status ship(Host& host, Shipment& shipment, const StopSignal& halt);
+  void begun(size_t task);
   void tell(size_t task, const Progress& progress);
   void sent(size_t task, Status status);
+  void end_task(TaskRow& task, const Status& status);
   Status stored_on(const std::string& host, const std::string& path);
   bool holds(const std::string& host, int part);
   std::vector<int> parts_of(const std::string& host) const;

@@ -9,19 +9,22 @@
 
 namespace gnnflow {
 
-Result<fs::path> link_result(const fs::path& controller_root, std::string_view step, const fs::path& output) {
+Result<ResultLink> link_result(const fs::path& controller_root, std::string_view name,
+                               const fs::path& output) {
   const fs::path folder = controller_root.parent_path().parent_path() / "results";
-  const fs::path link = folder / step, fresh = folder / ("." + std::string(step) + ".new");
+  const fs::path link = folder / name, fresh = folder / ("." + std::string(name) + ".new");
   const fs::path target = output.lexically_relative(folder);
   std::error_code error;
-  if (fs::read_symlink(link, error) == target) return link;
+  const fs::path before = fs::read_symlink(link, error);  // empty: there is none
+  ResultLink made{link, !before.empty() && before != target};
+  if (before == target) return made;
   TRY(create_folders(folder));
   ::unlink(fresh.c_str());  // of a controller that ended between the two
   if (::symlink(target.c_str(), fresh.c_str()) != 0)
     return system_error("making the link " + fresh.string(), errno);
   if (::rename(fresh.c_str(), link.c_str()) != 0)
     return system_error("making the link " + link.string(), errno);
-  return link;
+  return made;
 }
 
 }  // namespace gnnflow

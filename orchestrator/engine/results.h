@@ -1,4 +1,4 @@
-// A short and stable name for each step's newest result: a link in the state folder.
+// Short and stable names for the newest results: links in the state folder.
 #pragma once
 
 #include <string_view>
@@ -8,8 +8,14 @@
 
 namespace gnnflow {
 
-// Makes `<state>/results/<step>` a link to `output`, in the place of the one that was there, and returns its
-// path. `controller_root` is `<state>/<store id>/controller`. REQUIRES: `output` lies below it.
-Result<fs::path> link_result(const fs::path& controller_root, std::string_view step, const fs::path& output);
+struct ResultLink {
+  fs::path path;
+  bool moved = false;  // it named something else
+};
+
+// Makes `<state>/results/<name>` a link to `output`, in the place of the one that was there.
+// `controller_root` is `<state>/<store id>/controller`. REQUIRES: `output` lies below it.
+Result<ResultLink> link_result(const fs::path& controller_root, std::string_view name,
+                               const fs::path& output);
 
 }  // namespace gnnflow

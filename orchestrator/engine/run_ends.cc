@@ -34,8 +34,6 @@ void RunLoop::attempt_failing(Attempt& attempt) {
   }
 }
 
-void RunLoop::attempt_spoke(Attempt&) {}  // meet() looks at everything in each turn of the loop
-
 void RunLoop::attempt_ended(Attempt& attempt) {
   forget_tokens(attempt);
   const int index = index_of(attempt.step().name);
@@ -79,6 +77,7 @@ void RunLoop::placement_ended(int index, PlacementRun& placement) {
   StepRun& step = steps_[index];
   step.placement = nullptr;
   if (placement.end().state != AttemptState::succeeded) return ended_badly(index, placement.end(), false);
+  if (bench_.broken) return;  // nobody has written that it has
   news(index, "succeeded", placement.summary());
   auto made = bench_.read(decider_.made_by(*step.entry, placement.row(), made_));
   if (made) settle(index, std::move(*made));
@@ -124,11 +123,11 @@ void RunLoop::fail_step(int index, const AttemptEnd& end) {
   step.phase = StepRun::Phase::stopped;
   step.failed = true;
   failures_.push_back(end.cause);
-  news(index, end.state == AttemptState::lost ? "lost" : "failed", end.message);
+  news(index, "failed", end.message);
   setup_.observer->failure(step.entry->name, end.message, end.tail);
   bench_.commit(setup_.store->add_event(bench_.run, step.entry->name, "failed: " + end.message));
-  if (end.cause == Cause::bad_data) distrust_inputs(step);
-  if (!stopping_) stop_all("step " + step.entry->name + " failed");
+  if (end.cause == Cause::bad_data || end.cause == Cause::not_found) distrust_inputs(step);
+  if (!stopping_) stop_all("'" + step.entry->name + "' failed");
 }
 
 // What could not begin is stored all the same: `status` shows why.
@@ -155,8 +154,8 @@ void RunLoop::store_failure(int index, const Error& error) {
   end_row(attempt, AttemptState::failed, error.cause, error.message);
 }
 
-// What a placement has brought may be what is damaged: the next run compares it with its digests, and sends
-// it again.
+// What a placement has brought may be what is damaged, or removed by hand on a far host: the next run
+// compares it with its digests, and sends it again.
 void RunLoop::distrust_inputs(const StepRun& step) {
   for (const auto& [name, made] : made_) {
     const StepEntry* from = workflow_.step(name);

@@ -56,9 +56,11 @@ void RunLoop::lose_in_time(const std::string& host) {
   });
 }
 
-// Whoever was here before us may have beaten until we took the lock: that counts as an answer.
+// Whoever was here before us may have beaten until we took the lock: that counts as an answer. By the clock
+// that leases go by: the time of day may be set.
 Milliseconds RunLoop::silence_of(const std::string& host) const {
-  return Milliseconds(setup_.clock->unix_milliseconds() - std::max(pool_.last_seen(host), began_ms_));
+  const Monotonic heard = std::max(pool_.last_heard(host).value_or(began_), began_);
+  return std::chrono::duration_cast<Milliseconds>(setup_.clock->now() - heard);
 }
 
 void RunLoop::lose(const std::string& host, const std::string& why) {
@@ -100,6 +102,8 @@ void RunLoop::greeted(const std::string& host) {
   const std::string preparation = pool_.preparation(host);
   if (!preparation.empty() && prepared_.insert(host).second)
     setup_.observer->note("host " + host + ": " + preparation);
+  if (const std::string leftovers = greeting.text_or("leftovers", ""); !leftovers.empty())
+    setup_.observer->note("host " + host + ": what earlier jobs left could not be deleted: " + leftovers);
   cores_.add_machine(std::string(greeting.text_or("boot", host)),
                      static_cast<int>(greeting.integer_or("cores", 1)));
   for (size_t i = 0; i < attempts_.size(); ++i) {

@@ -5,7 +5,6 @@
 
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "orchestrator/engine/results.h"
 
 namespace gnnflow {
 
@@ -41,8 +40,8 @@ int exit_code_of(const std::vector<Cause>& failures) {
   const Cause first = failures.front();
   const bool shared =
       std::all_of(failures.begin(), failures.end(), [&](Cause cause) { return cause == first; });
-  const bool telling = first == Cause::unreachable || first == Cause::bad_data ||
-                       first == Cause::no_resources || first == Cause::temporary;
+  const bool telling = first == Cause::bad_workflow || first == Cause::unreachable || first == Cause::unfit ||
+                       first == Cause::bad_data || first == Cause::no_resources || first == Cause::temporary;
   return shared && telling ? exit_code(first) : exit_code(Cause::failed);
 }
 
@@ -68,7 +67,7 @@ RunLoop::RunLoop(EngineSetup setup)
     step.kind = kinds_.at(entry.kind);
     steps_.push_back(std::move(step));
   }
-  began_ms_ = setup_.clock->unix_milliseconds();
+  began_ = setup_.clock->now();
   pool_.listen([this](const std::string& host, const Message& message) { event(host, message); },
                [this](const std::string& host, const std::string& why) { closed(host, why); },
                [this](const HostRow& row) {
@@ -109,6 +108,7 @@ void RunLoop::set_step(int index, Decision decision, int64_t attempt, std::strin
   row.decision = decision;
   row.attempt = attempt;
   row.reason = reason;
+  steps_[index].attempt_stored = attempt;
   bench_.commit(setup_.store->set_step(row));
 }
 
@@ -124,9 +124,7 @@ void RunLoop::set_waits(int index, std::string what) {
 std::optional<Error> RunLoop::survey() {
   if (auto error = choose()) return error;
   for (const StepRun& step : steps_) {
-    if (Status status = step.kind->check(workflow_, *step.entry); !status) {
-      return std::move(status).error().within("step '" + step.entry->name + "'");
-    }
+    if (Status status = decider_.check(*step.entry); !status) return std::move(status).error();
   }
   // All of them now: a missing one is told before anything runs, and a long one keeps nobody waiting later.
   for (const StepRun& step : steps_) {
@@ -188,7 +186,7 @@ std::vector<RunStepRow> RunLoop::rows() const {
 
 int RunLoop::run() {
   RunObserver& observer = *setup_.observer;
-  if (setup_.store->made()) observer.note("new store " + setup_.store->store_id());
+  if (setup_.store->made()) log_debug("new store {}", setup_.store->store_id());
   if (auto error = survey()) {
     observer.failure("", error->message, "");
     observer.run_ended(exit_code(error->cause), "failed before anything ran");
@@ -236,6 +234,7 @@ int RunLoop::run_nothing() {
 
 void RunLoop::begin() {
   if (auto run = bench_.read(setup_.store->begin_run(run_row(), rows()))) bench_.run = *run;
+  for (StepRun& step : steps_) step.attempt_stored = step.stored ? step.verdict.attempt : 0;
   setup_.observer->run_began(bench_.run, workflow_.name, plan_.size());
   tell_done();
   take_up();
@@ -259,7 +258,9 @@ void RunLoop::take_up() {
 }
 
 void RunLoop::loop_once() {
-  for (auto& happening : happenings_.take(setup_.tick)) happening();
+  const auto happened = happenings_.take(setup_.tick);
+  look_for_stop();  // first: what the signal has ended on other threads is no failure
+  for (const auto& happening : happened) happening();
   pool_.tick();
   timers_.run_due();
   for (size_t i = 0; i < attempts_.size(); ++i) attempts_[i]->tick();
@@ -287,28 +288,18 @@ bool RunLoop::finished() const {
                       [](const StepRun& step) { return step.phase == StepRun::Phase::homing; });
 }
 
-// By its short name; empty when it is not here.
-fs::path RunLoop::result_here(const StepRun& step) const {
-  const Made& made = made_.at(step.entry->name);
-  if (made.pieces.empty()) return {};
-  const Piece& piece = made.pieces.front();
-  auto path = locations_.on(std::string(kController), piece.digest, piece.name);
-  if (!path || !*path) return {};
-  const fs::path root = pool_.root(std::string(kController)), whole = root / **path;
-  auto link = link_result(root, step.entry->name, whole);
-  if (!link) log_warning("{}", link.error().message);
-  return std::move(link).value_or(whole);
-}
-
-std::string RunLoop::summary() const {
-  std::vector<std::string> lines;
-  for (const StepRun& step : steps_) {
-    const auto made = made_.find(step.entry->name);
-    if (!step.kind->comes_home() || made == made_.end() || made->second.pieces.empty()) continue;
-    const fs::path path = result_here(step);
-    if (!path.empty()) lines.push_back(step.entry->name + ": " + step.kind->headline(made->second, path));
+// What the run's end leaves undone shows why in place of why it was wanted.
+void RunLoop::store_not_begun() {
+  for (int i = 0; i < plan_.size(); ++i) {
+    StepRun& step = steps_[i];
+    const bool service = step.kind->nature() == Nature::service && step.phase != StepRun::Phase::waiting;
+    if (plan_.done(i) || plan_.left_out(i) || step.failed || step.attempt_stored != 0 || service) continue;
+    const std::string again = step.failures + step.losses > 0 ? " again" : "";
+    const std::string reason = "not begun" + again + ": " + why_stopping_;
+    set_waits(i, "");
+    set_step(i, Decision::attempt, 0, reason);
+    if (step.kind->nature() != Nature::service) news(i, "skipped", reason);
   }
-  return join(lines, "\n");
 }
 
 int RunLoop::finish() {
@@ -331,7 +322,11 @@ int RunLoop::finish() {
     }
     text = failed.empty() ? "failed" : "failed: " + join(failed, ", ");
   }
-  if (Status ended = setup_.store->end_run(bench_.run, code, text); !ended && code == 0) {
+  Status ended = setup_.store->together([&]() -> Status {
+    if (!bench_.broken) store_not_begun();
+    return setup_.store->end_run(bench_.run, code, text);
+  });
+  if (!ended && code == 0) {
     setup_.observer->failure("", ended.error().message, "");
     code = exit_code(ended.error().cause);
   }

@@ -33,7 +33,6 @@ class RunLoop : public AttemptOwner {
   int end_leftovers();
 
   void attempt_failing(Attempt& attempt) override;
-  void attempt_spoke(Attempt& attempt) override;
   void attempt_ended(Attempt& attempt) override;
 
  private:
@@ -65,6 +64,7 @@ class RunLoop : public AttemptOwner {
     int failures = 0, losses = 0;  // of this run
     int fruitless = 0;             // of a service: attempts in a row that ended before they were up
     bool stored = false;           // its decision is
+    int64_t attempt_stored = 0;    // as `status` shows it; 0: none, or one is due
     bool failed = false;           // for good
     bool chosen = true;            // a retry may make it
     bool was_up = false;
@@ -86,8 +86,14 @@ class RunLoop : public AttemptOwner {
   void loop_once();
   bool finished() const;
   int finish();
-  fs::path result_here(const StepRun& step) const;
-  std::string summary() const;
+  void store_not_begun();
+
+  // run_results.cc
+  std::string name_result(const StepRun& step, const Piece& piece, const std::string& name);
+  std::string result_text(const StepRun& step);
+  std::string place_of(const StepRun& step, const Piece& piece);
+  std::string moved_text() const;
+  std::string summary();
 
   // run_stop.cc
   void look_for_stop();
@@ -131,6 +137,7 @@ class RunLoop : public AttemptOwner {
   void start_placement(int index);
   bool plan_tasks(int index);
   void start_queued();
+  std::string goes_first(int index) const;
   Claims claims_of(const StepRun& step) const;
   void start_attempt(int index);
   bool ensure_service(int index);
@@ -189,8 +196,10 @@ class RunLoop : public AttemptOwner {
   std::map<std::string, std::pair<Attempt*, int>, std::less<>> tokens_;
   std::set<std::string> recovering_, greeted_, prepared_;
   std::vector<Cause> failures_;
-  int64_t began_ms_ = 0;
+  Monotonic began_;
+  std::map<int64_t, std::vector<std::string>> moved_;  // names in results/, by the run whose result they name
   bool stopping_ = false;
+  std::string why_stopping_;
   Monotonic stopped_at_;
   std::optional<Cause> stopped_by_;  // a signal or `gnnflow stop`, when nothing had failed before
   bool heard_stop_ = false, hurried_ = false;

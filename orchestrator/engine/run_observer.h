@@ -11,8 +11,8 @@ namespace gnnflow {
 
 struct StepNews {
   std::string step, kind;
-  std::string what;    // "cached", "running", "succeeded", "failed", "lost", "cancelled", "skipped", "up",
-                       // "idle", "retrying"
+  std::string what;    // "cached", "running", "succeeded", "failed", "cancelled", "skipped", "up", "idle",
+                       // "retrying"
   std::string detail;  // reason, first cause, result: one line
   double seconds = 0;  // of the attempt so far
 };
@@ -24,7 +24,7 @@ class RunObserver {
   virtual void run_began(int64_t run, std::string_view workflow, int steps) = 0;
   virtual void step_news(const StepNews& news) = 0;
   virtual void step_progress(std::string_view step, std::string_view task, const Progress& progress) = 0;
-  virtual void note(std::string_view text) = 0;  // "new store ...", "host node1 lost, last seen ..."
+  virtual void note(std::string_view text) = 0;  // "host node1: its daemon answers"
   virtual void failure(std::string_view step, std::string_view message,
                        std::string_view tail) = 0;  // first cause and log
   virtual void tick() = 0;                          // about 10 times a second: redraw

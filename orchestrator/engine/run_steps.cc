@@ -63,7 +63,7 @@ void RunLoop::settle(int index, Made made) {
   made_[step.entry->name] = std::move(made);
   step.phase = StepRun::Phase::done;
   plan_.set_done(index);
-  if (step.kind->comes_home()) result_here(step);  // named as soon as it is there
+  result_text(step);  // named as soon as it is there
 }
 
 void RunLoop::go_home(int index) {
@@ -123,6 +123,10 @@ void RunLoop::start_queued() {
       reach(i);
       continue;
     }
+    if (const std::string first = goes_first(i); !first.empty()) {
+      set_waits(i, "waits for " + first + " to begin, which has not failed");
+      continue;
+    }
     const Claims claims = claims_of(step);
     if (!step.joined && !cores_.fits(claims)) {
       set_waits(i, "waits for cores that " + cores_.blocker(claims) + " uses");
@@ -132,6 +136,21 @@ void RunLoop::start_queued() {
     cores_.claim(step.entry->name, claims);
     start_attempt(i);
   }
+}
+
+// A step whose last attempt failed gives way to those that are about to begin: one that fails each time, and
+// ends the run each time, would keep what waits for its cores from ever beginning.
+std::string RunLoop::goes_first(int index) const {
+  const auto has_failed = [](const StepRun& step) {
+    return step.verdict.failed_before || step.failures + step.losses > 0;
+  };
+  if (steps_[index].joined || !has_failed(steps_[index])) return "";
+  for (const StepRun& other : steps_) {
+    const bool about_to = other.phase == StepRun::Phase::decided || other.phase == StepRun::Phase::reaching ||
+                          other.phase == StepRun::Phase::queued;
+    if (about_to && !has_failed(other)) return other.entry->name;
+  }
+  return "";
 }
 
 void RunLoop::start_attempt(int index) {
@@ -298,14 +317,15 @@ void RunLoop::cancel_old(const AttemptRow& row, std::string why) {
   end_old(*attempt, why);
 }
 
-// Of an attempt of which nothing runs anywhere, with its tasks.
+// Of an attempt of which nothing runs anywhere, with its tasks; those that never began stay so.
 void RunLoop::end_row(int64_t attempt, AttemptState state, Cause cause, const std::string& why) {
   auto tasks = bench_.read(setup_.store->tasks_of(attempt));
   bench_.together([&] {
     for (TaskRow& task : tasks.value_or(std::vector<TaskRow>())) {
       if (is_final(task.state)) continue;
-      task.state = TaskState::killed;
+      if (task.state != TaskState::intent) task.state = TaskState::killed;
       task.code = exit_code(cause);
+      task.tail = why;
       bench_.commit(setup_.store->set_task(task));
     }
     bench_.commit(setup_.store->set_attempt(attempt, state, name_of(cause), why));
@@ -390,6 +410,8 @@ void RunLoop::start_placement(int index) {
     if (!same) {
       end_row(setup.row.id, AttemptState::cancelled, Cause::stopped, "placed elsewhere");
       setup.row.id = 0;
+    } else {
+      set_step(index, Decision::attempt, setup.row.id, step.reason);
     }
   }
   if (setup.row.id == 0) {

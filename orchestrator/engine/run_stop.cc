@@ -44,6 +44,7 @@ void RunLoop::look_for_stop() {
 
 void RunLoop::stop_all(const std::string& why) {
   stopping_ = true;
+  why_stopping_ = why;
   stopped_at_ = setup_.clock->now();
   halt_.raise(stopped_by_.value_or(Cause::stopped));
   for (size_t i = 0; i < attempts_.size(); ++i) {

@@ -109,6 +109,8 @@ class Step {
   virtual bool has_ranks() const { return false; }
   // Its pieces are copied to the controller when it has succeeded.
   virtual bool comes_home() const { return false; }
+  // A person wants to know where its result lies: the end of a run says so.
+  virtual bool is_told() const { return comes_home(); }
   // One line about the result for a person: "test accuracy 0.8123"; `path` is the first piece on the
   // controller.
   virtual std::string headline(const Made& made, const fs::path& path) const;

@@ -11,7 +11,7 @@
 namespace gnnflow {
 namespace {
 
-constexpr size_t kFilesAtATime = 64;  // between two looks at the stop signal
+constexpr size_t kFilesAtATime = 64;  // after a damaged one the rest is not read
 
 // Of the partition that `piece` is: where placements put it. Where it was made, it is looked at as a whole.
 bool is_placed(const LocationRow& copy, const PieceRow& piece) {
@@ -29,11 +29,10 @@ Result<std::string> read_list(Host& host, const LocationRow& copy, bool part) {
 Status check_files(Host& host, const LocationRow& copy, const std::vector<HostFile>& files,
                    const StopSignal& stop) {
   for (size_t i = 0; i < files.size(); i += kFilesAtATime) {
-    if (stop.raised()) return Error{stop.cause(), "stopped while verifying"};
     const std::vector<HostFile> some(
         files.begin() + static_cast<ptrdiff_t>(i),
         files.begin() + static_cast<ptrdiff_t>(std::min(i + kFilesAtATime, files.size())));
-    TRY(auto good, host.check(some, copy.path, true));
+    TRY(auto good, host.check(some, copy.path, true, stop));
     for (size_t k = 0; k < some.size(); ++k) {
       if (k >= good.size() || !good[k]) return Error{Cause::bad_data, "file " + some[k].path + " is damaged"};
     }
@@ -80,7 +79,7 @@ Result<std::vector<VerifiedCopy>> verify_outputs(const Workflow& workflow, PastR
         if (!part && copy.piece != piece.name) continue;  // another output with the same content
         VerifiedCopy one{step.name, copy.piece, copy.host, copy.path, 0, 0, {}};
         if (Status status = verify_copy(*host->second, copy, part, stop, one); !status) {
-          if (stop.raised()) return std::move(status).error();
+          if (stop.raised()) return Error{stop.cause(), "stopped while verifying"};
           one.fault = std::move(status).error();
         }
         told.push_back(std::move(one));

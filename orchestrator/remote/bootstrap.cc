@@ -66,7 +66,7 @@ Error not_sent(const FarRun& run, const fs::path& folder) {
 }
 
 Status send_receiver(SshSession& session, const fs::path& folder, const std::string& content,
-                     Deadline deadline) {
+                     Deadline deadline, const StopSignal* stop) {
   const std::string sum = sha256_of(std::as_bytes(std::span(content)));
   const std::string part = fmt::format("{}/gnnflow-receive.{}.part", folder.string(), random_hex(6));
   // A cut connection ends `cat` early: only the sum lets the file have its name.
@@ -75,7 +75,7 @@ Status send_receiver(SshSession& session, const fs::path& folder, const std::str
       "chmod 755 {1} && "
       "mv {1} {0}/gnnflow-receive && echo {3} || {{ rm -f {1}; exit 1; }}",
       folder.string(), part, sum, kSent);
-  TRY(FarRun run, session.run(in_sh(script), content, deadline));
+  TRY(FarRun run, session.run(in_sh(script), content, deadline, stop));
   if (run.out.find(kSent) == std::string::npos) return not_sent(run, folder);
   return {};
 }
@@ -91,7 +91,7 @@ bool is_plain_for_shells(std::string_view text) {
 }
 
 Result<FarPlace> bring_receiver(SshSession& session, const std::string& workspace, const fs::path& receive,
-                                Deadline deadline) {
+                                Deadline deadline, const StopSignal* stop) {
   TRY(std::string base, for_sh(workspace).within(session.place()));
   TRY(std::string content, read_file(receive, kMostReceiver));
   const std::string sum = sha256_of(std::as_bytes(std::span(content)));
@@ -100,7 +100,7 @@ Result<FarPlace> bring_receiver(SshSession& session, const std::string& workspac
       "echo {0}; echo \"$HOME\"; uname -m; "
       "sha256sum < \"{1}{2}/gnnflow-receive\" 2>/dev/null || echo absent",
       kProbe, base, relative);
-  TRY(FarRun run, session.run(in_sh(script), "", deadline));
+  TRY(FarRun run, session.run(in_sh(script), "", deadline, stop));
   const std::vector<std::string> lines = answer_lines(run, kProbe);
   if (lines.size() < 3) return no_shell(run).within(session.place());
   FarPlace place;
@@ -120,7 +120,7 @@ Result<FarPlace> bring_receiver(SshSession& session, const std::string& workspac
   const fs::path folder = place.workspace.string() + relative;
   place.receive = (folder / "gnnflow-receive").string();
   if (lines[2] != sum + "  -") {
-    TRY(send_receiver(session, folder, content, deadline).within(session.place()));
+    TRY(send_receiver(session, folder, content, deadline, stop).within(session.place()));
     place.bytes_sent = static_cast<int64_t>(content.size());
   }
   return place;

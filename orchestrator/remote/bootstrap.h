@@ -20,9 +20,9 @@ struct FarPlace {
 // Asks where the home folder is, and sends `receive` (the program's path here) to
 // <workspace>/bundles/receive/<SHA-256>/ unless it is there whole. `workspace`: absolute, or below the home
 // folder with or without "~/". Its errors name the host: `unfit` for another kind of machine, `no_resources`
-// for a full disk, else `unreachable`.
+// for a full disk, the stop signal's cause once it is raised, else `unreachable`.
 Result<FarPlace> bring_receiver(SshSession& session, const std::string& workspace, const fs::path& receive,
-                                Deadline deadline);
+                                Deadline deadline, const StopSignal* stop);
 
 // Login shells differ: what stands in a command of ours is made of letters that none of them reads as
 // something else.

@@ -196,7 +196,9 @@ Result<PreparedBundle> prepare_bundle(FarFiles& far, const Bundle& bundle, const
   const fs::path root = workspace / kBundles;
   PreparedBundle prepared{.folder = root / bundle.digest};
   Message request = request_for(bundle, root);
-  TRY(Message looked, far.ask(request, &stop));
+  // Who comes after it was raised has to clean up there, with programs that are there.
+  const StopSignal* ear = stop.raised() ? nullptr : &stop;
+  TRY(Message looked, far.ask(request, ear));
   std::set<std::string> missing;
   if (looked.head.get("missing").is_array()) {
     for (const Json& digest : looked.head.get("missing").array()) {
@@ -212,7 +214,7 @@ Result<PreparedBundle> prepare_bundle(FarFiles& far, const Bundle& bundle, const
   }
   if (!files.empty()) TRY(far.put(files, {root, "files"}, progress, stop));
   request.head["make"] = true;
-  TRY(far.ask(request, &stop));
+  TRY(far.ask(request, ear));
   return prepared;
 }
 

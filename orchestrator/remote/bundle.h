@@ -44,7 +44,8 @@ struct PreparedBundle {
 
 // Brings what is missing or damaged to <workspace>/bundles/files/ and links the bundle's folder out of it.
 // Each file was checked there: by its content the first time and whenever its size, times or inode are not
-// those of that time. `progress` counts the bytes that are sent. REQUIRES: `workspace` is absolute.
+// those of that time. `progress` counts the bytes that are sent. Nothing is sent once `stop` is raised.
+// REQUIRES: `workspace` is absolute.
 Result<PreparedBundle> prepare_bundle(FarFiles& far, const Bundle& bundle, const fs::path& workspace,
                                       const TransferProgress& progress, const StopSignal& stop);
 

@@ -1,7 +1,9 @@
-// One thread receives, one beats; whoever orders sends on its own thread and waits for the receiving one.
+// One thread receives, one sends beats and orders: whoever orders never waits for a daemon that does not
+// read.
 #include "orchestrator/remote/daemon_link.h"
 
 #include <condition_variable>
+#include <deque>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -40,16 +42,18 @@ struct DaemonLink::State : std::enable_shared_from_this<DaemonLink::State> {
   std::condition_variable changed;
   int64_t next_id = 1;              // guarded by mutex
   std::map<int64_t, Done> waiting;  // guarded by mutex
+  std::deque<Message> outbox;       // guarded by mutex: orders to be sent
   bool opened = false;              // guarded by mutex: the caller has the link, so its end is news
   bool leaving = false;             // guarded by mutex: the caller lets go of it, so its end is no news
   bool closed = false;              // guarded by mutex
   std::string why;                  // guarded by mutex
-  std::thread receiver, beater;
+  std::thread receiver, sender;
 
   void start();
   void leave();
   void receive();
-  void beat();
+  void send();
+  Message next_beat();
   void dispatch(Message message);
   void close(std::string reason);
   Error ended() const {
@@ -63,7 +67,7 @@ struct DaemonLink::State : std::enable_shared_from_this<DaemonLink::State> {
 
 void DaemonLink::State::start() {
   receiver = std::thread([self = shared_from_this()] { self->receive(); });
-  beater = std::thread([self = shared_from_this()] { self->beat(); });
+  sender = std::thread([self = shared_from_this()] { self->send(); });
 }
 
 void DaemonLink::State::leave() {
@@ -73,7 +77,7 @@ void DaemonLink::State::leave() {
     changed.notify_all();
   }
   link.shut_down();
-  for (std::thread* thread : {&receiver, &beater}) {
+  for (std::thread* thread : {&receiver, &sender}) {
     // In a callback of ours: the thread ends by itself, and keeps what it needs alive until then.
     if (thread->get_id() == std::this_thread::get_id()) {
       thread->detach();
@@ -91,17 +95,39 @@ void DaemonLink::State::receive() {
   }
 }
 
-void DaemonLink::State::beat() {
+// REQUIRES: mutex is held.
+Message DaemonLink::State::next_beat() {
+  Message beat;
+  beat.head["type"] = "beat";
+  beat.head["id"] = next_id++;
+  beat.head["epoch"] = greeting.epoch;
+  beat.head["lease_ms"] = greeting.lease.count();
+  return beat;
+}
+
+void DaemonLink::State::send() {
   std::unique_lock lock(mutex);
-  while (!changed.wait_for(lock, kBeatEvery, [&] { return leaving || closed; })) {
-    Message beat;
-    beat.head["type"] = "beat";
-    beat.head["id"] = next_id++;
-    beat.head["epoch"] = greeting.epoch;
-    beat.head["lease_ms"] = greeting.lease.count();
+  Monotonic beat_due = system_clock().now() + kBeatEvery;
+  while (true) {
+    changed.wait_until(lock, beat_due, [&] { return leaving || closed || !outbox.empty(); });
+    if (leaving || closed) return;
+    const bool beats = system_clock().now() >= beat_due;
+    if (!beats && outbox.empty()) continue;
+    Message message;
+    if (beats) {
+      beat_due = system_clock().now() + kBeatEvery;
+      message = next_beat();
+    } else {
+      message = std::move(outbox.front());
+      outbox.pop_front();
+    }
     lock.unlock();
-    // A failure shuts the connection down, which the receiving thread sees.
-    (void)link.send(beat, Deadline::after(kSendLimit));
+    // A failure shuts the connection down, which the receiving thread sees; a message that is over the limit
+    // does not.
+    if (Status sent = link.send(message, Deadline::after(kSendLimit)); !sent) {
+      if (Done unsent = take(message.head.integer_or("id", 0)))
+        unsent(std::move(sent).error().within("host " + host));
+    }
     lock.lock();
   }
 }
@@ -153,12 +179,10 @@ int64_t DaemonLink::State::post(Message order, Done done) {
     return id;
   }
   waiting.emplace(id, std::move(done));
-  lock.unlock();
   order.head["id"] = id;
   order.head["epoch"] = greeting.epoch;
-  if (Status sent = link.send(order, Deadline::after(kSendLimit)); !sent) {
-    if (Done unsent = take(id)) unsent(std::move(sent).error().within("host " + host));
-  }
+  outbox.push_back(std::move(order));
+  changed.notify_all();
   return id;
 }
 
@@ -222,11 +246,6 @@ Result<Message> DaemonLink::order(Message order, Deadline deadline) {
 void DaemonLink::order_later(Message order, std::function<void(Result<Message>)> done) {
   const auto state = state_;  // `done` may let go of this link before we are through
   state->post(std::move(order), std::move(done));
-}
-
-bool DaemonLink::closed() const {
-  std::lock_guard lock(state_->mutex);
-  return state_->closed;
 }
 
 }  // namespace gnnflow

@@ -37,9 +37,9 @@ class DaemonLink {
 
   const Json& greeting() const;  // the daemon's answer to hello
   Result<Message> order(Message order, Deadline deadline);
-  // Without waiting: `done` is called on the link's thread, or on any when the link ended.
+  // Without waiting, also for a daemon that does not read: `done` is called on one of the link's threads, or
+  // on any when the link ended.
   void order_later(Message order, std::function<void(Result<Message>)> done);
-  bool closed() const;
 
  private:
   struct State;

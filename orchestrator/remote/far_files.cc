@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/incoming.h"
+#include "common/wire/message_of.h"
 #include "orchestrator/remote/far_talk.h"
 
 namespace gnnflow {
@@ -14,17 +15,8 @@ namespace {
 constexpr size_t kMostFilesOfCheck = 2000;
 constexpr Milliseconds kNoSign{10'000};  // it says every 2 s that it works
 
-Message message_of(std::string_view type) {
-  Message message;
-  message.head["type"] = type;
-  return message;
-}
-
 Message request_at(std::string_view type, const FarFolder& folder, const fs::path& path) {
-  Message request = message_of(type);
-  request.head["root"] = folder.root.string();
-  request.head["path"] = (folder.at / path).string();
-  return request;
+  return message_of(type, {{"root", folder.root.string()}, {"path", (folder.at / path).string()}});
 }
 
 }  // namespace
@@ -34,6 +26,7 @@ Json json_of(const HostFile& file) {
   row["path"] = file.path;
   row["bytes"] = file.bytes;
   row["digest"] = file.digest;
+  if (file.executable) row["executable"] = true;
   return row;
 }
 
@@ -105,12 +98,13 @@ FarFiles::FarFiles(FarFiles&&) noexcept = default;
 FarFiles& FarFiles::operator=(FarFiles&&) noexcept = default;
 FarFiles::~FarFiles() = default;
 
-Result<FarFiles> FarFiles::open(MessageLink link, Deadline deadline, FarFilesSettings settings) {
+Result<FarFiles> FarFiles::open(MessageLink link, Deadline deadline, FarFilesSettings settings,
+                                const StopSignal* stop) {
   // Its deadline is that of a greeting, not that of work.
   FarFilesSettings first = settings;
   first.silence = std::min(settings.silence, deadline.left());
   FarTalk talk(std::move(link), std::move(first));
-  TRY(Message reply, talk.ask(message_of("hello")).within("greeting gnnflow-receive"));
+  TRY(Message reply, talk.ask(message_of("hello"), stop).within("greeting gnnflow-receive"));
   talk.set_settings(std::move(settings));
   const Json& head = reply.head;
   FarGreeting greeting{.version = head.text_or("version", ""),

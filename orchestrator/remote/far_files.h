@@ -50,7 +50,8 @@ struct FarFilesSettings {
 class FarFiles {
  public:
   // `link`: what comes after the line "gnnflow-ready 1". Says hello.
-  static Result<FarFiles> open(MessageLink link, Deadline deadline, FarFilesSettings settings = {});
+  static Result<FarFiles> open(MessageLink link, Deadline deadline, FarFilesSettings settings = {},
+                               const StopSignal* stop = nullptr);
   FarFiles(FarFiles&&) noexcept;
   FarFiles& operator=(FarFiles&&) noexcept;
   ~FarFiles();

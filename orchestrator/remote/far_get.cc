@@ -4,10 +4,9 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include "common/base/digest.h"
 #include "common/base/incoming.h"
+#include "orchestrator/remote/arrivals.h"
 #include "orchestrator/remote/far_talk.h"
 
 namespace gnnflow {
@@ -15,6 +14,11 @@ namespace {
 
 constexpr size_t kMostFiles = 128;
 constexpr Milliseconds kStayAwake{15'000};  // the far end leaves after 60 s without a request
+
+struct Coming {
+  const HostFile* file;
+  IncomingFile::Place place;
+};
 
 // A file that is not here yet.
 struct Wanted {
@@ -24,27 +28,25 @@ struct Wanted {
 
 class Get {
  public:
-  Get(FarTalk& talk, const FarSource& source, const TransferProgress& progress, const StopSignal& stop)
-      : talk_(talk), source_(source), progress_(progress), stop_(stop) {}
+  Get(FarTalk& talk, const FarSource& source, Arrivals arrivals, const TransferProgress& progress,
+      const StopSignal& stop)
+      : talk_(talk), source_(source), arrivals_(std::move(arrivals)), progress_(progress), stop_(stop) {}
   Status run();
 
  private:
-  Status look();
-  Result<std::optional<IncomingFile>> begin(const HostFile& file, const fs::path& target);
+  Result<std::optional<IncomingFile>> begin(const IncomingFile::Place& place);
   Status stay_awake();
   Status fetch(std::vector<Wanted> list);
   Status receive(std::vector<Wanted>& list);
   Status take(std::vector<Wanted>& list, Message message);
   Status finish(std::vector<Wanted> list);
-  Status sync_folders() const;
   void tell() const;
 
   FarTalk& talk_;
   const FarSource& source_;
+  Arrivals arrivals_;
   const TransferProgress& progress_;
   const StopSignal& stop_;
-  fs::path root_, to_, incoming_;  // here
-  std::set<fs::path> folders_;
   std::vector<Wanted> open_;
   Deadline awake_ = Deadline::after(kStayAwake);
   int64_t done_ = 0, arriving_ = 0;  // bytes of files that are here; of parts
@@ -68,8 +70,7 @@ Status Get::stay_awake() {
 
 // Another controller may fetch the same files: its parts are its own until it ends. What is here may take
 // minutes to be digested.
-Result<std::optional<IncomingFile>> Get::begin(const HostFile& file, const fs::path& target) {
-  const IncomingFile::Place place{target, incoming_ / (file.digest + ".part"), file.bytes, file.digest};
+Result<std::optional<IncomingFile>> Get::begin(const IncomingFile::Place& place) {
   const Deadline patience = Deadline::after(talk_.settings().patience);
   auto begun = std::async(std::launch::async, [&] {
     return IncomingFile::begin_when_free(place, patience, [this]() -> Status {
@@ -84,28 +85,6 @@ Result<std::optional<IncomingFile>> Get::begin(const HostFile& file, const fs::p
   Result<std::optional<IncomingFile>> part = begun.get();
   TRY(heard);
   return part;
-}
-
-Status Get::look() {
-  to_ = fs::absolute(source_.to).lexically_normal();
-  if (!to_.has_filename()) to_ = to_.parent_path();  // of "x/" the last part would be empty
-  root_ = to_.parent_path();
-  incoming_ = root_ / "incoming";
-  TRY(create_folders(incoming_));
-  std::set<std::string> digests;
-  for (const HostFile& file : source_.files) {
-    if (!is_inside(file.path))
-      return Error{Cause::bad_data, fmt::format("'{}' is not a plain relative path", file.path)};
-    if (!is_digest(file.digest))
-      return Error{Cause::bad_data, fmt::format("{}: '{}' is not a digest", file.path, file.digest)};
-    TRY(fs::path target, path_below(root_, to_.filename() / file.path));
-    for (fs::path at = target.parent_path(); at.native().size() >= root_.native().size();
-         at = at.parent_path()) {
-      folders_.insert(at);
-      if (at == root_) break;
-    }
-  }
-  return {};
 }
 
 Status Get::take(std::vector<Wanted>& list, Message message) {
@@ -179,48 +158,41 @@ Status Get::fetch(std::vector<Wanted> list) {
                fmt::format("{}: arrived damaged twice", open_[0].part.place().target.string())};
 }
 
-Status Get::sync_folders() const {
-  for (const fs::path& folder : folders_) {
-    Status synced = sync_folder(folder);
-    if (!synced && synced.error().cause != Cause::not_found) return synced;
-  }
-  return {};
-}
-
 Status Get::run() {
-  TRY(look());
-  std::vector<const HostFile*> left;
-  for (const HostFile& file : source_.files) left.push_back(&file);
+  std::vector<Coming> left;
+  for (const HostFile& file : source_.files) {
+    TRY(IncomingFile::Place place, arrivals_.place_of(file));
+    left.push_back({&file, std::move(place)});
+  }
   while (!left.empty()) {
     std::set<std::string> digests;
     std::vector<Wanted> list;
-    std::vector<const HostFile*> later;
-    for (const HostFile* file : left) {
-      if (list.size() >= kMostFiles || !digests.insert(file->digest).second) {
-        later.push_back(file);
+    std::vector<Coming> later;
+    for (Coming& coming : left) {
+      if (list.size() >= kMostFiles || !digests.insert(coming.file->digest).second) {
+        later.push_back(std::move(coming));
         continue;
       }
-      TRY(std::optional<IncomingFile> part, begin(*file, to_ / file->path));
+      TRY(std::optional<IncomingFile> part, begin(coming.place));
       if (part) {
-        list.push_back({file, std::move(*part)});
+        list.push_back({coming.file, std::move(*part)});
       } else {
-        done_ += file->bytes;
+        done_ += coming.file->bytes;
       }
     }
     if (!list.empty()) TRY(fetch(std::move(list)));
     left = std::move(later);
   }
   tell();
-  TRY(sync_folders());
-  ::rmdir(incoming_.c_str());  // when nothing else is in it
-  return {};
+  return arrivals_.finish();
 }
 
 }  // namespace
 
 Status get_files(FarTalk& talk, const FarSource& source, const TransferProgress& progress,
                  const StopSignal& stop) {
-  return Get(talk, source, progress, stop).run();
+  TRY(Arrivals arrivals, Arrivals::in(source.to));
+  return Get(talk, source, std::move(arrivals), progress, stop).run();
 }
 
 }  // namespace gnnflow

@@ -19,6 +19,7 @@ struct HostFile {
   std::string path;  // relative, the same at both ends
   int64_t bytes = 0;
   std::string digest;  // XXH3-128
+  bool executable = false;
 };
 
 using TransferProgress = std::function<void(int64_t bytes_done)>;
@@ -32,7 +33,8 @@ class Host {
   // "<workspace>/<store id>/<host name>" on that host. Until start_daemon() has succeeded once it may still
   // begin with "~/", the home folder there.
   virtual fs::path root() const = 0;
-  // The numeric address under which it is reached from here; empty: it is this machine, or was not reached yet.
+  // The numeric address under which it is reached from here; empty: it is this machine, or was not reached
+  // yet.
   virtual std::string address() const { return {}; }
   // What bringing our programs there has cost, for a person; empty when nothing was looked at yet.
   virtual std::string preparation() const { return {}; }
@@ -53,7 +55,7 @@ class Host {
                      const TransferProgress& progress, const StopSignal& stop) = 0;
   // Which of the files are there below root()/`at`: size and, if asked, digest right.
   virtual Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
-                                          bool digests) = 0;
+                                          bool digests, const StopSignal& stop) = 0;
   virtual Result<std::string> read(const fs::path& path, int64_t limit) = 0;  // a small file below root()
   // At most `limit` bytes of a file below root() from `offset` on: fewer, or none, at its end.
   virtual Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) = 0;

@@ -8,23 +8,20 @@
 #include <fmt/format.h>
 
 #include "common/base/child_process.h"
+#include "common/base/digest.h"
 #include "common/base/incoming.h"
-#include "common/base/text.h"
+#include "orchestrator/remote/daemon_log.h"
 #include "orchestrator/remote/transfer.h"
 
 namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kPollPause{20};
-constexpr int64_t kMostLog = 64 << 20;
-constexpr size_t kLogLines = 5;
 
-std::string last_lines(const fs::path& log) {
-  Result<std::string> text = read_file(log, kMostLog);
+std::string words_of(const fs::path& log) {
+  Result<std::string> text = read_file(log, kMostDaemonLog);
   if (!text) return "its log " + log.string() + " cannot be read";
-  std::vector<std::string> lines = split(trimmed(*text), '\n');
-  if (lines.size() > kLogLines) lines.erase(lines.begin(), lines.end() - kLogLines);
-  return fmt::format("{} says: {}", log.string(), join(lines, "; "));
+  return fmt::format("{} says: {}", log.string(), last_lines(*text));
 }
 
 }  // namespace
@@ -35,10 +32,8 @@ LocalHost::LocalHost(std::string name, const fs::path& workspace, std::string st
       root_(workspace / store_id_ / name_),
       worker_(std::move(worker)) {}
 
-Status LocalHost::with_name(Status status) const { return std::move(status).within("host " + name_); }
-
 Error LocalHost::not_answering(std::string_view what) const {
-  return {Cause::unreachable, fmt::format("host {}: {}; {}", name_, what, last_lines(root_ / "daemon.log"))};
+  return {Cause::unreachable, fmt::format("host {}: {}; {}", name_, what, words_of(root_ / "daemon.log"))};
 }
 
 Result<bool> LocalHost::daemon_alive() { return FileLock::is_held(root_ / "lock"); }
@@ -88,30 +83,29 @@ Status LocalHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline 
 
 Status LocalHost::put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                       const TransferProgress& progress, const StopSignal& stop) {
-  return with_name(
-      transfer_files({.from = from, .root = root_, .to = to, .incoming = "incoming"}, files, progress, stop));
+  TRY(Arrivals arrivals, Arrivals::at(root_, to).within("host " + name_));
+  return transfer_files(from, files, std::move(arrivals), progress, stop).within("host " + name_);
 }
 
 Status LocalHost::get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                       const TransferProgress& progress, const StopSignal& stop) {
   for (const HostFile& file : files) {
-    if (Result<fs::path> source = path_below(root_, from / file.path); !source)
-      return with_name(std::move(source).error());
+    TRY(path_below(root_, from / file.path).within("host " + name_));
   }
-  // Of "x/" the last part would be empty.
-  fs::path target = fs::absolute(to).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  const Transfer transfer{
-      .from = root_ / from, .root = target.parent_path(), .to = target.filename(), .incoming = "incoming"};
-  return with_name(transfer_files(transfer, files, progress, stop));
+  TRY(Arrivals arrivals, Arrivals::in(to).within("host " + name_));
+  return transfer_files(root_ / from, files, std::move(arrivals), progress, stop).within("host " + name_);
 }
 
 Result<std::vector<bool>> LocalHost::check(const std::vector<HostFile>& files, const fs::path& at,
-                                           bool digests) {
+                                           bool digests, const StopSignal& stop) {
   std::vector<bool> good;
   for (const HostFile& file : files) {
     TRY(fs::path path, path_below(root_, at / file.path).within("host " + name_));
-    TRY(bool matches, file_matches(path, file.bytes, digests ? file.digest : "").within("host " + name_));
+    TRY(bool matches, file_matches(path, file.bytes, "").within("host " + name_));
+    if (matches && digests) {
+      TRY(const std::string found, digest_of_file(path, &stop).within("host " + name_));
+      matches = found == file.digest;
+    }
     good.push_back(matches);
   }
   return good;

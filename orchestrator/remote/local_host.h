@@ -23,15 +23,14 @@ class LocalHost : public Host {
   // What is not whole yet lies in `incoming` beside `to`.
   Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
              const TransferProgress& progress, const StopSignal& stop) override;
-  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
-                                  bool digests) override;
+  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
+                                  const StopSignal& stop) override;
   Result<std::string> read(const fs::path& path, int64_t limit) override;
   Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override;
 
  private:
   Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);  // false: another was first
   Error not_answering(std::string_view what) const;
-  Status with_name(Status status) const;
 
   const std::string name_, store_id_;
   const fs::path root_, worker_;

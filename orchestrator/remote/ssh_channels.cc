@@ -27,6 +27,7 @@
 
 #include "common/base/text.h"
 #include "orchestrator/remote/far_end.h"
+#include "orchestrator/remote/ssh_connect.h"
 
 namespace gnnflow {
 namespace {
@@ -37,6 +38,7 @@ constexpr size_t kErrorBytes = 4 << 10;  // read at once
 constexpr int kReadsAtOnce = 64;
 constexpr int kRefusals = 20;
 constexpr Milliseconds kPause{20};
+constexpr Milliseconds kLookForStop{50};
 // How long a far program may go on when nobody here wants it any more.
 constexpr Milliseconds kLinger{10'000};
 
@@ -84,7 +86,7 @@ class SshChannels::Loop {
  public:
   explicit Loop(SshHandle session);
   ~Loop();
-  Result<FarProgram> open(Wanted wanted, Deadline deadline);
+  Result<FarProgram> open(Wanted wanted, Deadline deadline, const StopSignal* stop);
   bool alive() const { return alive_; }
 
  private:
@@ -94,6 +96,8 @@ class SshChannels::Loop {
   void read_connection();
   bool step(Line& line);  // false: it is done with
   void open_step(Line& line);
+  int ask_for(Line& line);
+  void refuse(Line& line, const std::string& why);
   void move_outwards(Line& line);
   void move_inwards(Line& line);
   void read_errors(Line& line);
@@ -133,7 +137,7 @@ SshChannels::Loop::~Loop() {
   ssh_event_free(event_);
 }
 
-Result<FarProgram> SshChannels::Loop::open(Wanted wanted, Deadline deadline) {
+Result<FarProgram> SshChannels::Loop::open(Wanted wanted, Deadline deadline, const StopSignal* stop) {
   TRY(auto ends, make_socket_pair());
   Line line;
   line.wanted = std::move(wanted);
@@ -150,6 +154,9 @@ Result<FarProgram> SshChannels::Loop::open(Wanted wanted, Deadline deadline) {
     fresh_.push_back(std::move(line));
   }
   ::eventfd_write(wake_.get(), 1);
+  while (stop && opened.wait_for(kLookForStop) != std::future_status::ready) {
+    if (stop->raised()) return stopped_while_connecting(*stop);  // what comes of it finds nobody, and ends
+  }
   TRY(opened.get());
   return program;
 }
@@ -243,45 +250,49 @@ bool SshChannels::Loop::step(Line& line) {
   return false;
 }
 
-void SshChannels::Loop::open_step(Line& line) {
-  ssh_session session = session_.get();
-  if (!line.channel) {
-    if (line.opened_by.passed()) {
-      line.refused = true;
-      line.opened.set_value(Error{Cause::unreachable, line.refusal});
-      return;
-    }
-    if (!line.again.passed()) return;
-    line.channel = ssh_channel_new(session);
-  }
-  const bool command = line.wanted.host.empty();
+// Opens the channel and asks for what is wanted, as far as libssh comes without waiting.
+int SshChannels::Loop::ask_for(Line& line) {
+  const SshChannels::Wanted& wanted = line.wanted;
   int result = SSH_OK;
   if (!line.asked) {
-    result = command ? ssh_channel_open_session(line.channel)
-                     : ssh_channel_open_forward(line.channel, line.wanted.host.c_str(), line.wanted.port,
-                                                "127.0.0.1", 0);
+    result = wanted.host.empty()
+                 ? ssh_channel_open_session(line.channel)
+                 : ssh_channel_open_forward(line.channel, wanted.host.c_str(), wanted.port, "127.0.0.1", 0);
     line.asked = result == SSH_OK;
   }
-  if (line.asked && command) result = ssh_channel_request_exec(line.channel, line.wanted.command.c_str());
+  if (line.asked && wanted.host.empty())
+    result = ssh_channel_request_exec(line.channel, wanted.command.c_str());
+  return result;
+}
+
+void SshChannels::Loop::open_step(Line& line) {
+  if (!line.channel) {
+    if (line.opened_by.passed()) return refuse(line, line.refusal);
+    if (!line.again.passed()) return;
+    line.channel = ssh_channel_new(session_.get());
+  }
+  const int result = ask_for(line);
   if (result == SSH_OK) {
     line.open = true;
     line.opened.set_value({});
   } else if (result != SSH_AGAIN) {
-    const std::string why = one_line(ssh_get_error(session));
+    const std::string why = one_line(ssh_get_error(session_.get()));
     ssh_channel_free(std::exchange(line.channel, nullptr));
     // sshd takes a moment to let go of the programs that have ended, and until then they count.
-    const bool busy = command && !line.asked && ++line.refusals < kRefusals && !line.opened_by.passed();
-    if (busy) {
-      line.again = Deadline::after(kPause * line.refusals);
-      line.refusal = why;
-    } else {
-      line.refused = true;
-      line.opened.set_value(Error{Cause::unreachable, why});
-    }
+    const bool busy =
+        line.wanted.host.empty() && !line.asked && ++line.refusals < kRefusals && !line.opened_by.passed();
+    if (!busy) return refuse(line, why);
+    line.again = Deadline::after(kPause * line.refusals);
+    line.refusal = why;
   } else if (line.opened_by.passed()) {
     // A channel that is half open cannot be taken back, and who does not answer this answers nothing else.
     break_off("it stopped answering while a program was started");
   }
+}
+
+void SshChannels::Loop::refuse(Line& line, const std::string& why) {
+  line.refused = true;
+  line.opened.set_value(Error{Cause::unreachable, why});
 }
 
 void SshChannels::Loop::move_outwards(Line& line) {
@@ -364,11 +375,11 @@ void SshChannels::Loop::break_off(const std::string& why) {
   if (ending_) lines_.clear();
 }
 
-SshChannels::SshChannels(SshHandle session) : loop_(std::make_shared<Loop>(std::move(session))) {}
+SshChannels::SshChannels(SshHandle session) : loop_(std::make_unique<Loop>(std::move(session))) {}
 SshChannels::~SshChannels() = default;
 
-Result<FarProgram> SshChannels::open(Wanted wanted, Deadline deadline) {
-  return loop_->open(std::move(wanted), deadline);
+Result<FarProgram> SshChannels::open(Wanted wanted, Deadline deadline, const StopSignal* stop) {
+  return loop_->open(std::move(wanted), deadline, stop);
 }
 
 bool SshChannels::alive() const { return loop_->alive(); }

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 #include "orchestrator/remote/ssh_route.h"
 #include "orchestrator/remote/ssh_session.h"
 
@@ -27,12 +28,12 @@ class SshChannels {
   ~SshChannels();  // ends the connection
 
   // `temporary` when all eight channels are in use.
-  Result<FarProgram> open(Wanted wanted, Deadline deadline);
+  Result<FarProgram> open(Wanted wanted, Deadline deadline, const StopSignal* stop);
   bool alive() const;
 
  private:
   class Loop;
-  std::shared_ptr<Loop> loop_;
+  std::unique_ptr<Loop> loop_;
 };
 
 }  // namespace gnnflow

@@ -59,21 +59,27 @@ void notice_its_end(int socket) {
 
 // 0, or why not.
 Result<int> wait_for_connection(int socket, Deadline deadline, const StopSignal* stop) {
-  while (true) {
-    pollfd waits[2] = {{socket, POLLOUT, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
-    const int ready = ::poll(waits, 2, deadline.poll_timeout());
-    if (stop && stop->raised()) return Error{stop->cause(), "stopped while connecting"};
-    if (ready < 0 && errno != EINTR) return system_error("poll", errno);
-    if (ready == 0) return ETIMEDOUT;
-    if (ready < 0) continue;
-    int error = 0;
-    socklen_t size = sizeof error;
-    ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
-    return error;
-  }
+  TRY(const short ready, wait_for(socket, POLLOUT, deadline, stop));
+  if (ready == 0) return ETIMEDOUT;
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
 }
 
 }  // namespace
+
+Error stopped_while_connecting(const StopSignal& stop) { return {stop.cause(), "stopped while connecting"}; }
+
+Result<short> wait_for(int descriptor, short events, Deadline deadline, const StopSignal* stop) {
+  while (true) {
+    pollfd waits[2] = {{descriptor, events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
+    const int ready = ::poll(waits, 2, deadline.poll_timeout());
+    if (ready < 0 && errno != EINTR) return system_error("poll", errno);
+    if (stop && stop->raised()) return stopped_while_connecting(*stop);
+    if (ready >= 0) return waits[0].revents;
+  }
+}
 
 std::string numeric_address(const std::string& host) {
   char bytes[sizeof(in6_addr)];

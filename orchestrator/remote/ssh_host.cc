@@ -6,32 +6,43 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include "common/base/text.h"
 #include "orchestrator/remote/bootstrap.h"
+#include "orchestrator/remote/daemon_log.h"
+#include "orchestrator/remote/ssh_connect.h"
 
 namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kOpenLimit{45'000};    // a session with gnnflow-receive on it
+constexpr Milliseconds kCleanLimit{10'000};   // the same, once the stop signal is raised
 constexpr Milliseconds kCutPatience{45'000};  // of a transfer that had begun
 constexpr Milliseconds kBetweenTries{500};
 constexpr Milliseconds kPollPause{50};
 constexpr Milliseconds kRelayKept{10'000};  // it ends by itself after 30 s of silence
-constexpr int64_t kMostLog = 64 << 20;
-constexpr size_t kLogLines = 5;
-constexpr int kNotFound = 127;  // says the shell
-
-std::string last_lines(std::string_view text) {
-  std::vector<std::string> lines = split(trimmed(text), '\n');
-  if (lines.size() > kLogLines) lines.erase(lines.begin(), lines.end() - kLogLines);
-  return join(lines, "; ");
-}
+constexpr int kNotFound = 127;              // says the shell
 
 std::string rate(int64_t bytes, Milliseconds took) {
   return fmt::format("{} in {:.1f} s", format_bytes(static_cast<double>(bytes)),
                      static_cast<double>(took.count()) / 1000);
+}
+
+// How long an opening may take, and what ends it early.
+struct Patience {
+  Deadline deadline;
+  const StopSignal* stop;
+};
+
+// Whoever calls when the signal is raised already has to clean up there: that is done all the same, and not
+// waited for as long.
+Patience patience_of(Deadline deadline, const StopSignal& stop) {
+  if (!stop.raised()) return {deadline, &stop};
+  return {Deadline::after(std::min(kCleanLimit, deadline.left())), nullptr};
+}
+
+Status unless_stopped(const StopSignal& stop) {
+  return stop.raised() ? Status(Error{stop.cause(), "stopped"}) : Status();
 }
 
 }  // namespace
@@ -60,6 +71,7 @@ struct SshHost::State {
   };
   struct ReadyRelay {
     MessageLink link;
+    FarEnd end;
     Monotonic since;
   };
 
@@ -67,7 +79,7 @@ struct SshHost::State {
   SshSettings settings;
   StopSignal never;
   std::list<Relay> relays;
-  std::optional<ReadyRelay> ready;  // opened to see whether the daemon answers; of the last relay
+  std::optional<ReadyRelay> ready;  // opened to see whether the daemon answers
   std::unique_ptr<SshSession> session;
   bool doubtful = false;          // the session's line may be dead without its socket knowing yet
   std::optional<FarFiles> files;  // ends before its session
@@ -88,17 +100,18 @@ struct SshHost::State {
     preparation = std::move(text);
   }
 
-  Result<bool> open_files(Deadline deadline);  // true: they were not open
-  Status open_receiver(Deadline deadline);
+  Result<std::unique_ptr<SshSession>> open_session(const Patience& patience);
+  Result<bool> open_files(Deadline deadline, const StopSignal& told);  // true: they were not open
+  Status open_receiver(const Patience& patience);
   template <typename T>
-  Result<T> with_files(Deadline deadline, const std::function<Result<T>(FarFiles&)>& work);
+  Result<T> with_files(Deadline deadline, const StopSignal& told,
+                       const std::function<Result<T>(FarFiles&)>& work);
   Status move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
               const TransferProgress& progress, const StopSignal& stop);
   Status prepare(Deadline& deadline);
   Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);
-  Result<MessageLink> open_relay(Deadline deadline);
+  Result<FarLink> open_relay(Deadline deadline);
   Error with_log(Error error, Deadline deadline);
-  std::string command(const std::vector<std::string>& words) const;
 };
 
 fs::path SshHost::State::root() const {
@@ -109,46 +122,54 @@ fs::path SshHost::State::root() const {
   return fs::path(has_place ? told : "~/" + told) / options.store_id / options.target.name;
 }
 
-std::string SshHost::State::command(const std::vector<std::string>& words) const { return join(words, " "); }
+Result<std::unique_ptr<SshSession>> SshHost::State::open_session(const Patience& patience) {
+  SshSettings hears = settings;
+  hears.stop = patience.stop;
+  return SshSession::open(options.target, patience.deadline, hears);
+}
 
-Status SshHost::State::open_receiver(Deadline deadline) {
+Status SshHost::State::open_receiver(const Patience& patience) {
+  const auto& [deadline, ear] = patience;
   if (!place) {
-    TRY(place, bring_receiver(*session, options.workspace, options.own->receive(), deadline));
+    TRY(place, bring_receiver(*session, options.workspace, options.own->receive(), deadline, ear));
     bytes_sent += place->bytes_sent;
     std::lock_guard lock(mutex);
     workspace = place->workspace;
   }
-  Result<FarLink> link = start_messages(*session, place->receive, deadline);
+  Result<FarLink> link = start_messages(*session, place->receive, deadline, ear);
   if (!link) {
     // It may have been taken away since it was brought: looked at again by the next call.
     place.reset();
     return std::move(link).error();
   }
   files_end = link->end;
-  TRY(files, FarFiles::open(std::move(link->link), deadline).within(session->place()));
+  TRY(files, FarFiles::open(std::move(link->link), deadline, {}, ear).within(session->place()));
   return {};
 }
 
-Result<bool> SshHost::State::open_files(Deadline deadline) {
+Result<bool> SshHost::State::open_files(Deadline deadline, const StopSignal& told) {
+  std::erase_if(relays, [](const Relay& relay) { return relay.end.status(Deadline::after({})).has_value(); });
   if (files && !files->broken() && session->alive()) return false;
   files.reset();
+  const Patience patience = patience_of(deadline, told);
   if (!session || !session->alive() || doubtful) {
     session.reset();
-    TRY(session, SshSession::open(options.target, deadline, settings));
+    TRY(session, open_session(patience));
     doubtful = false;
     std::lock_guard lock(mutex);
     address = session->address();
   }
   doubtful = true;
-  TRY(open_receiver(deadline));
+  TRY(open_receiver(patience));
   doubtful = false;
   return true;
 }
 
 template <typename T>
-Result<T> SshHost::State::with_files(Deadline deadline, const std::function<Result<T>(FarFiles&)>& work) {
+Result<T> SshHost::State::with_files(Deadline deadline, const StopSignal& told,
+                                     const std::function<Result<T>(FarFiles&)>& work) {
   for (bool again = false;; again = true) {
-    TRY(bool fresh, open_files(deadline));
+    TRY(bool fresh, open_files(deadline, told));
     Result<T> result = work(*files);
     if (result || !files->broken()) return std::move(result).within(session->place());
     Error error = std::move(result).error();
@@ -172,8 +193,8 @@ Status SshHost::State::move(const std::function<Status(FarFiles&, const Transfer
       most = std::max(most, done);
       if (progress) progress(done);
     };
-    Status moved =
-        with_files<void>(Deadline::after(kOpenLimit), [&](FarFiles& far) { return work(far, told); });
+    Status moved = with_files<void>(Deadline::after(kOpenLimit), stop_moving,
+                                    [&](FarFiles& far) { return work(far, told); });
     const bool broke = !moved && moved.error().cause == Cause::unreachable && !files;
     if (!broke || most < 0 || stop_moving.raised()) return moved;
     if (most > before) {
@@ -181,8 +202,7 @@ Status SshHost::State::move(const std::function<Status(FarFiles&, const Transfer
     } else if (patience.passed()) {
       return moved;
     }
-    pollfd wait{stop_moving.descriptor(), POLLIN, 0};
-    ::poll(&wait, 1, static_cast<int>(kBetweenTries.count()));
+    TRY(wait_for(-1, 0, Deadline::after(kBetweenTries), &stop_moving));
   }
 }
 
@@ -213,21 +233,22 @@ Status SshHost::State::prepare(Deadline& deadline) {
 
 Error SshHost::State::with_log(Error error, Deadline deadline) {
   Result<std::string> log = with_files<std::string>(
-      deadline, [&](FarFiles& far) { return far.read(at(), "daemon.log", kMostLog); });
+      deadline, stop(), [&](FarFiles& far) { return far.read(at(), "daemon.log", kMostDaemonLog); });
   if (log && !trimmed(*log).empty())
     error.message += fmt::format("; {} says: {}", (root() / "daemon.log").string(), last_lines(*log));
   return error;
 }
 
-// False: another was first.
+// False: another was first. It hears no stop signal: what has begun to start has to be ended.
 Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
   std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
   words.insert(words.end(), {"daemon", "--root", root().string(), "--store", options.store_id, "--host",
                              options.target.name, "--lease", std::to_string(lease.count()), "--grace",
                              std::to_string(grace.count()), "--background"});
-  TRY(FarRun run, session->run(command(words), "", deadline));
+  TRY(FarRun run, session->run(join(words, " "), "", deadline));
   if (run.status == 0) return true;
-  Result<bool> alive = with_files<bool>(deadline, [&](FarFiles& far) { return far.held(at(), "lock"); });
+  Result<bool> alive =
+      with_files<bool>(deadline, stop(), [&](FarFiles& far) { return far.held(at(), "lock"); });
   if (alive && *alive) return false;
   if (run.status == kNotFound) bundle.reset();  // taken away since: brought again by the next call
   std::string said = last_lines(run.errors);
@@ -238,14 +259,14 @@ Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, Deadl
                   deadline);
 }
 
-Result<MessageLink> SshHost::State::open_relay(Deadline deadline) {
-  std::erase_if(relays, [](const Relay& relay) { return relay.end.status(Deadline::after({})).has_value(); });
-  TRY(auto opened, SshSession::open(options.target, deadline, settings));
+Result<FarLink> SshHost::State::open_relay(Deadline deadline) {
+  const Patience patience = patience_of(deadline, stop());
+  TRY(auto opened, open_session(patience));
   std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
   words.insert(words.end(), {"relay", "--root", root().string()});
-  TRY(FarLink link, start_messages(*opened, command(words), deadline));
+  TRY(FarLink link, start_messages(*opened, join(words, " "), patience.deadline, patience.stop));
   relays.push_back({std::move(opened), link.end});
-  return std::move(link.link);
+  return link;
 }
 
 SshHost::SshHost(SshHostOptions options) : state_(std::make_unique<State>(std::move(options))) {}
@@ -267,7 +288,7 @@ std::string SshHost::preparation() const {
 Status SshHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) {
   State& at = *state_;
   at.ready.reset();
-  TRY(at.open_files(deadline));
+  TRY(at.open_files(deadline, at.stop()));
   TRY(at.prepare(deadline));
   bool spawned = false;
   while (true) {
@@ -280,13 +301,13 @@ Status SshHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline de
     if (!alive) {
       TRY(spawned, at.spawn(lease, grace, deadline));
     }
-    Result<MessageLink> link = at.open_relay(deadline);
-    if (link) {
-      at.ready.emplace(std::move(*link), system_clock().now());
+    Result<FarLink> relay = at.open_relay(deadline);
+    if (relay) {
+      at.ready.emplace(std::move(relay->link), relay->end, system_clock().now());
       return {};
     }
     if (deadline.passed()) {
-      return at.with_log({Cause::unreachable, "its daemon does not answer: " + link.error().message},
+      return at.with_log({Cause::unreachable, "its daemon does not answer: " + relay.error().message},
                          Deadline::after(kOpenLimit));
     }
     std::this_thread::sleep_for(std::min(kPollPause, deadline.left()));
@@ -294,7 +315,7 @@ Status SshHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline de
 }
 
 Result<bool> SshHost::daemon_alive() {
-  return state_->with_files<bool>(Deadline::after(kOpenLimit),
+  return state_->with_files<bool>(Deadline::after(kOpenLimit), state_->stop(),
                                   [&](FarFiles& far) { return far.held(state_->at(), "lock"); });
 }
 
@@ -302,15 +323,17 @@ Result<MessageLink> SshHost::connect(Deadline deadline) {
   State& at = *state_;
   std::optional<State::ReadyRelay> ready = std::exchange(at.ready, std::nullopt);
   const bool fresh = ready && system_clock().now() - ready->since < kRelayKept;
-  if (fresh && !at.relays.back().end.status(Deadline::after({}))) return std::move(ready->link);
+  if (fresh && !ready->end.status(Deadline::after({}))) return std::move(ready->link);
   ready.reset();
-  TRY(at.open_files(deadline));
+  TRY(at.open_files(deadline, at.stop()));
   TRY(at.prepare(deadline));
-  return at.open_relay(deadline);
+  TRY(FarLink relay, at.open_relay(deadline));
+  return std::move(relay.link);
 }
 
 Status SshHost::put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                     const TransferProgress& progress, const StopSignal& stop) {
+  TRY(unless_stopped(stop).within("host " + name()));
   return state_->move(
       [&](FarFiles& far, const TransferProgress& told) {
         return far.put(from, files, state_->at(to), told, stop);
@@ -320,6 +343,7 @@ Status SshHost::put(const fs::path& from, const std::vector<HostFile>& files, co
 
 Status SshHost::get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                     const TransferProgress& progress, const StopSignal& stop) {
+  TRY(unless_stopped(stop).within("host " + name()));
   return state_->move(
       [&](FarFiles& far, const TransferProgress& told) {
         return far.get(state_->at(from), files, to, told, stop);
@@ -327,20 +351,21 @@ Status SshHost::get(const fs::path& from, const std::vector<HostFile>& files, co
       progress, stop);
 }
 
-Result<std::vector<bool>> SshHost::check(const std::vector<HostFile>& files, const fs::path& at,
-                                         bool digests) {
-  return state_->with_files<std::vector<bool>>(Deadline::after(kOpenLimit), [&](FarFiles& far) {
-    return far.check(state_->at(at), files, digests, state_->never);
+Result<std::vector<bool>> SshHost::check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
+                                         const StopSignal& stop) {
+  TRY(unless_stopped(stop).within("host " + name()));
+  return state_->with_files<std::vector<bool>>(Deadline::after(kOpenLimit), stop, [&](FarFiles& far) {
+    return far.check(state_->at(at), files, digests, stop);
   });
 }
 
 Result<std::string> SshHost::read(const fs::path& path, int64_t limit) {
-  return state_->with_files<std::string>(Deadline::after(kOpenLimit),
+  return state_->with_files<std::string>(Deadline::after(kOpenLimit), state_->stop(),
                                          [&](FarFiles& far) { return far.read(state_->at(), path, limit); });
 }
 
 Result<std::string> SshHost::read_from(const fs::path& path, int64_t offset, int64_t limit) {
-  return state_->with_files<std::string>(Deadline::after(kOpenLimit), [&](FarFiles& far) {
+  return state_->with_files<std::string>(Deadline::after(kOpenLimit), state_->stop(), [&](FarFiles& far) {
     return far.read_from(state_->at(), path, offset, limit);
   });
 }

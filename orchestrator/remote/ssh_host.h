@@ -34,12 +34,14 @@ struct SshHostOptions {
   fs::path programs;                      // their folder here
   std::shared_ptr<OwnPrograms> own = {};  // null: the host looks for itself
   std::shared_ptr<SshGate> gate = {};     // null: nobody else connects at the same time
-  const StopSignal* stop = nullptr;       // ends the sending of programs; outlives this
+  const StopSignal* stop = nullptr;       // null: none; outlives this
 };
 
 // One session for files, one for each connection to the daemon, opened when they are first needed and again
 // when they broke between two calls. The programs that run there are sent once per host and version, by the
-// first call that needs them. See Host for who may call.
+// first call that needs them. Once the stop signal is raised no opening goes on and no program is sent; calls
+// that begin after that are taken for those of somebody who cleans up, and open a session within 10 s. See
+// Host for who may call.
 class SshHost : public Host {
  public:
   explicit SshHost(SshHostOptions options);
@@ -56,8 +58,8 @@ class SshHost : public Host {
              const TransferProgress& progress, const StopSignal& stop) override;
   Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
              const TransferProgress& progress, const StopSignal& stop) override;
-  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
-                                  bool digests) override;
+  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
+                                  const StopSignal& stop) override;
   Result<std::string> read(const fs::path& path, int64_t limit) override;
   Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override;
   std::string address() const override;

@@ -2,9 +2,8 @@
 #include "orchestrator/remote/ssh_login.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <functional>
-#include <map>
+#include <memory>
 
 #include <fmt/format.h>
 #include <libssh/callbacks.h>
@@ -12,6 +11,7 @@
 #include <poll.h>
 
 #include "common/base/text.h"
+#include "orchestrator/remote/ssh_connect.h"
 
 namespace gnnflow {
 namespace {
@@ -29,11 +29,9 @@ Result<int> drive(ssh_session session, int again, Deadline deadline, const StopS
   while (true) {
     const int result = step();
     if (result != again) return result;
-    if (stop && stop->raised()) return Error{stop->cause(), "stopped while connecting"};
-    if (deadline.passed()) return unreachable("no answer");
     const short events = (ssh_get_poll_flags(session) & SSH_WRITE_PENDING) ? POLLIN | POLLOUT : POLLIN;
-    pollfd waits[2] = {{ssh_get_fd(session), events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
-    if (::poll(waits, 2, deadline.poll_timeout()) < 0 && errno != EINTR) return system_error("poll", errno);
+    TRY(const short ready, wait_for(ssh_get_fd(session), events, deadline, stop));
+    if (ready == 0) return unreachable("no answer");
   }
 }
 

@@ -1,6 +1,8 @@
 // Options of libssh, in the one order in which its parser leaves ours and the user's alone.
 #include "orchestrator/remote/ssh_route.h"
 
+#include <optional>
+
 #include <fmt/format.h>
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
@@ -76,6 +78,68 @@ SshTarget jump_named(std::string_view text) {
   return jump;
 }
 
+// `ssh [-l user] [-p port] [-J jump,...] -W %h:%p host`.
+struct JumpCommand {
+  SshTarget last;                 // its host
+  std::vector<std::string> rest;  // of -J
+  bool of_libssh = false;         // made out of a ProxyJump: then `last` is the nearest
+};
+
+std::optional<JumpCommand> jump_command(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] != "ssh") return std::nullopt;
+  JumpCommand asked;
+  SshTarget& last = asked.last;
+  bool forwards = false;
+  for (size_t i = 1; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const bool takes = word == "-l" || word == "-p" || word == "-J" || word == "-W";
+    if (takes && ++i == words.size()) return std::nullopt;
+    if (word == "-l") {
+      last.user = words[i];
+    } else if (word == "-p") {
+      last.port = static_cast<int>(parse_integer(words[i]).value_or(0));
+    } else if (word == "-J") {
+      asked.rest = split(words[i], ',');
+    } else if (word == "-W") {
+      asked.of_libssh = words[i] == "'[%h]:%p'";
+      forwards = asked.of_libssh || words[i] == "%h:%p" || words[i] == "[%h]:%p";
+    } else if (word == "-q") {
+      continue;
+    } else if (word.starts_with('-') || !last.address.empty()) {
+      return std::nullopt;
+    } else {
+      const SshTarget named = jump_named(word);
+      last.address = named.address;
+      if (last.user.empty()) last.user = named.user;
+      if (last.port == 0) last.port = named.port;
+    }
+  }
+  if (!forwards || last.address.empty()) return std::nullopt;
+  return asked;
+}
+
+// What the files of the user's configuration say is added, where the entry says nothing.
+Status set_options(Options& options, ssh_session session, const SshTarget& target) {
+  options.set(SSH_OPTIONS_SSH_DIR, (home_folder().value_or("/") / ".ssh").string());
+  options.set(SSH_OPTIONS_HOST, target.address);
+  options.set(SSH_OPTIONS_USER, target.user);
+  // Before the configuration, whose `Ciphers` takes their place.
+  options.set(SSH_OPTIONS_CIPHERS_C_S, kCiphers);
+  options.set(SSH_OPTIONS_CIPHERS_S_C, kCiphers);
+  TRY(options.status());
+  if (ssh_options_parse_config(session, nullptr) != SSH_OK) {
+    return Error{Cause::unreachable,
+                 fmt::format("the ssh configuration (~/.ssh/config, /etc/ssh/ssh_config) cannot be used: {}",
+                             ssh_get_error(session))};
+  }
+  const int yes = 1, quiet = SSH_LOG_NOLOG;
+  options.set(SSH_OPTIONS_NODELAY, &yes);
+  options.set(SSH_OPTIONS_LOG_VERBOSITY, &quiet);
+  if (target.port > 0) options.set(SSH_OPTIONS_PORT, &target.port);
+  if (options.get(SSH_OPTIONS_USER).empty()) options.set(SSH_OPTIONS_USER, static_cast<const void*>(nullptr));
+  return options.status();
+}
+
 }  // namespace
 
 void SshClose::operator()(ssh_session_struct* session) const {
@@ -86,41 +150,14 @@ void SshClose::operator()(ssh_session_struct* session) const {
 Result<std::vector<SshTarget>> jumps_of(const std::string& command, const SshTarget& target) {
   std::vector<SshTarget> jumps;
   if (command.empty() || lower(command) == "none") return jumps;
-  const Error refused{
-      Cause::unreachable,
-      fmt::format("its ProxyCommand '{}' is not supported: write ProxyJump in ~/.ssh/config", command)};
-  const std::vector<std::string> words = words_of(command);
-  if (words.empty() || words[0] != "ssh") return refused;
-  SshTarget last;
-  std::vector<std::string> rest;
-  bool forwards = false, of_libssh = false;
-  for (size_t i = 1; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    const bool takes = word == "-l" || word == "-p" || word == "-J" || word == "-W";
-    if (takes && ++i == words.size()) return refused;
-    if (word == "-l") {
-      last.user = words[i];
-    } else if (word == "-p") {
-      last.port = static_cast<int>(parse_integer(words[i]).value_or(0));
-    } else if (word == "-J") {
-      rest = split(words[i], ',');
-    } else if (word == "-W") {
-      of_libssh = words[i] == "'[%h]:%p'";
-      forwards = of_libssh || words[i] == "%h:%p" || words[i] == "[%h]:%p";
-    } else if (word == "-q") {
-      continue;
-    } else if (word.starts_with('-') || !last.address.empty()) {
-      return refused;
-    } else {
-      const SshTarget named = jump_named(word);
-      last.address = named.address;
-      if (last.user.empty()) last.user = named.user;
-      if (last.port == 0) last.port = named.port;
-    }
+  const std::optional<JumpCommand> asked = jump_command(words_of(command));
+  if (!asked) {
+    return Error{
+        Cause::unreachable,
+        fmt::format("its ProxyCommand '{}' is not supported: write ProxyJump in ~/.ssh/config", command)};
   }
-  if (!forwards || last.address.empty()) return refused;
-  for (const std::string& next : rest) jumps.push_back(jump_named(next));
-  jumps.insert(of_libssh ? jumps.begin() : jumps.end(), last);
+  for (const std::string& next : asked->rest) jumps.push_back(jump_named(next));
+  jumps.insert(asked->of_libssh ? jumps.begin() : jumps.end(), asked->last);
   // `Host *` with a jump holds for the jump itself too: ssh goes there straight.
   if (jumps.back().address == target.address && (jumps.back().port == 0 || jumps.back().port == target.port))
     return std::vector<SshTarget>();
@@ -140,25 +177,7 @@ Result<SshRoute> find_route(const SshTarget& target) {
   // `LogLevel` in the configuration would write to our stderr.
   ssh_set_log_callback(say_nothing);
   Options options(session);
-  options.set(SSH_OPTIONS_SSH_DIR, (home_folder().value_or("/") / ".ssh").string());
-  options.set(SSH_OPTIONS_HOST, target.address);
-  options.set(SSH_OPTIONS_USER, target.user);
-  // Before the configuration, whose `Ciphers` takes their place.
-  options.set(SSH_OPTIONS_CIPHERS_C_S, kCiphers);
-  options.set(SSH_OPTIONS_CIPHERS_S_C, kCiphers);
-  TRY(options.status());
-  if (ssh_options_parse_config(session, nullptr) != SSH_OK) {
-    return Error{Cause::unreachable,
-                 fmt::format("the ssh configuration (~/.ssh/config, /etc/ssh/ssh_config) cannot be used: {}",
-                             ssh_get_error(session))};
-  }
-  const int yes = 1, quiet = SSH_LOG_NOLOG;
-  options.set(SSH_OPTIONS_NODELAY, &yes);
-  options.set(SSH_OPTIONS_LOG_VERBOSITY, &quiet);
-  if (target.port > 0) options.set(SSH_OPTIONS_PORT, &target.port);
-  if (options.get(SSH_OPTIONS_USER).empty()) options.set(SSH_OPTIONS_USER, static_cast<const void*>(nullptr));
-  TRY(options.status());
-
+  TRY(set_options(options, session, target));
   unsigned int port = 0;
   ssh_options_get_port(session, &port);
   route.port = static_cast<int>(port);

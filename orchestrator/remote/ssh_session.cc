@@ -66,9 +66,7 @@ Status pause(int tries, Deadline deadline, const StopSignal* stop) {
   std::random_device random;
   const auto most = static_cast<unsigned>(kPauseMs * tries);
   const Milliseconds length(kPauseMs / 2 + static_cast<int>(random() % most));
-  pollfd wait{stop ? stop->descriptor() : -1, POLLIN, 0};
-  ::poll(&wait, 1, sooner(length, deadline).poll_timeout());
-  if (stop && stop->raised()) return Error{stop->cause(), "stopped while connecting"};
+  TRY(wait_for(-1, 0, sooner(length, deadline), stop));
   return {};
 }
 
@@ -115,8 +113,8 @@ struct SshSession::State {
   std::unique_ptr<SshSession> jump;  // ends after the channels that go through it
   std::unique_ptr<SshChannels> channels;
 
-  Result<FarProgram> open(SshChannels::Wanted wanted, Deadline deadline) {
-    return channels->open(std::move(wanted), deadline).within(place);
+  Result<FarProgram> open(SshChannels::Wanted wanted, Deadline deadline, const StopSignal* stop) {
+    return channels->open(std::move(wanted), deadline, stop).within(place);
   }
   // `through`: the hop before, when a list of jumps names them all. Nothing when nobody was to log in.
   static Result<std::unique_ptr<SshSession>> open_hop(const SshTarget& target,
@@ -148,7 +146,7 @@ Status SshSession::State::try_hop(SshRoute& route, const Opening& opening) {
   const Deadline connected = sooner(settings.patience.connect, opening.deadline);
   FileDescriptor socket;
   if (jump) {
-    TRY(socket, jump->forward(route.host, route.port, connected));
+    TRY(socket, jump->forward(route.host, route.port, connected, settings.stop));
     address = numeric_address(route.host);
     ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
   } else {
@@ -208,32 +206,34 @@ Status SshSession::meet(const SshTarget& target, Deadline deadline, const SshSet
   return {};
 }
 
-Result<FarProgram> SshSession::start(const std::string& command, Deadline deadline) {
-  return state_->open({.command = command}, deadline);
+Result<FarProgram> SshSession::start(const std::string& command, Deadline deadline, const StopSignal* stop) {
+  return state_->open({.command = command}, deadline, stop);
 }
 
-Result<FileDescriptor> SshSession::forward(const std::string& host, int port, Deadline deadline) {
-  TRY(FarProgram connection, state_->open({.host = host, .port = port}, deadline));
+Result<FileDescriptor> SshSession::forward(const std::string& host, int port, Deadline deadline,
+                                           const StopSignal* stop) {
+  TRY(FarProgram connection, state_->open({.host = host, .port = port}, deadline, stop));
   return std::move(connection.pipe);
 }
 
-Result<FarRun> SshSession::run(const std::string& command, std::string_view input, Deadline deadline) {
-  TRY(FarProgram program, start(command, deadline));
+Result<FarRun> SshSession::run(const std::string& command, std::string_view input, Deadline deadline,
+                               const StopSignal* stop) {
+  TRY(FarProgram program, start(command, deadline, stop));
   const int pipe = program.pipe.get();
   FarRun run;
   bool told = false, ended = false;
   while (!ended) {
     if (input.empty() && !std::exchange(told, true)) ::shutdown(pipe, SHUT_WR);
-    pollfd wait{pipe, static_cast<short>(input.empty() ? POLLIN : POLLIN | POLLOUT), 0};
-    const int ready = ::poll(&wait, 1, deadline.poll_timeout());
+    const short wanted = input.empty() ? POLLIN : POLLIN | POLLOUT;
+    TRY(const short ready, wait_for(pipe, wanted, deadline, stop).within(place()));
     if (ready == 0)
       return Error{Cause::unreachable, fmt::format("{}: no answer to '{}' in time", place(), command)};
-    if (ready > 0 && (wait.revents & POLLOUT)) {
+    if (ready & POLLOUT) {
       const ssize_t sent = ::send(pipe, input.data(), input.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (sent > 0) input.remove_prefix(static_cast<size_t>(sent));
       if (sent < 0 && errno != EAGAIN && errno != EINTR) input = {};  // it reads no more
     }
-    if (ready > 0 && (wait.revents & (POLLIN | POLLHUP))) {
+    if (ready & (POLLIN | POLLHUP)) {
       char bytes[16 << 10];
       const ssize_t got = ::recv(pipe, bytes, sizeof bytes, MSG_DONTWAIT);
       if (got > 0) run.out.append(bytes, static_cast<size_t>(got));
@@ -250,13 +250,13 @@ Result<FarRun> SshSession::run(const std::string& command, std::string_view inpu
   return run;
 }
 
-Result<FarLink> start_messages(SshSession& session, const std::string& command, Deadline deadline) {
-  TRY(FarProgram program, session.start(command, deadline));
+Result<FarLink> start_messages(SshSession& session, const std::string& command, Deadline deadline,
+                               const StopSignal* stop) {
+  TRY(FarProgram program, session.start(command, deadline, stop));
   const int pipe = program.pipe.get();
   std::string talk;
   while (true) {
-    pollfd wait{pipe, POLLIN, 0};
-    const int ready = ::poll(&wait, 1, deadline.poll_timeout());
+    TRY(const short ready, wait_for(pipe, POLLIN, deadline, stop).within(session.place()));
     if (ready == 0)
       return Error{Cause::unreachable, fmt::format("{}: '{}' does not begin", session.place(), command)};
     char bytes[4096];

@@ -103,12 +103,15 @@ class SshSession {
   const std::string& address() const;  // numeric, of the other end; empty when only a jump knows it
   bool alive() const;
 
-  // The command goes to the login shell there, whatever that is: bare words, or /bin/sh -c '...'.
-  Result<FarProgram> start(const std::string& command, Deadline deadline);
+  // The command goes to the login shell there, whatever that is: bare words, or /bin/sh -c '...'. What is
+  // waited for here ends early, as an error of its cause, once `stop` is raised.
+  Result<FarProgram> start(const std::string& command, Deadline deadline, const StopSignal* stop = nullptr);
   // Runs it to its end. More than 1 MiB of output is an error.
-  Result<FarRun> run(const std::string& command, std::string_view input, Deadline deadline);
+  Result<FarRun> run(const std::string& command, std::string_view input, Deadline deadline,
+                     const StopSignal* stop = nullptr);
   // A connection from there to somewhere else.
-  Result<FileDescriptor> forward(const std::string& host, int port, Deadline deadline);
+  Result<FileDescriptor> forward(const std::string& host, int port, Deadline deadline,
+                                 const StopSignal* stop = nullptr);
 
  private:
   struct State;
@@ -121,6 +124,7 @@ struct FarLink {
   MessageLink link;
   FarEnd end;
 };
-Result<FarLink> start_messages(SshSession& session, const std::string& command, Deadline deadline);
+Result<FarLink> start_messages(SshSession& session, const std::string& command, Deadline deadline,
+                               const StopSignal* stop = nullptr);
 
 }  // namespace gnnflow

@@ -2,12 +2,9 @@
 #include "orchestrator/remote/transfer.h"
 
 #include <optional>
-#include <set>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include "common/base/digest.h"
 #include "common/base/incoming.h"
 #include "common/wire/file_chunks.h"
 
@@ -53,21 +50,10 @@ Status copy_file(IncomingFile file, const fs::path& source, const StopSignal& st
   return copied;
 }
 
-// What create_folders may have made, up to the root.
-void add_folders(const fs::path& root, const fs::path& file, std::set<fs::path>& folders) {
-  for (fs::path at = file.parent_path(); at.native().size() >= root.native().size(); at = at.parent_path()) {
-    folders.insert(at);
-    if (at == root || !at.has_relative_path()) break;
-  }
-}
-
 }  // namespace
 
-Status transfer_files(const Transfer& transfer, const std::vector<HostFile>& files,
+Status transfer_files(const fs::path& from, const std::vector<HostFile>& files, Arrivals arrivals,
                       const TransferProgress& progress, const StopSignal& stop) {
-  TRY(fs::path incoming, path_below(transfer.root, transfer.incoming));
-  TRY(create_folders(incoming));
-  std::set<fs::path> folders = {incoming};
   int64_t before = 0;
   const auto told = [&](int64_t done) {
     if (progress) progress(before + done);
@@ -77,27 +63,14 @@ Status transfer_files(const Transfer& transfer, const std::vector<HostFile>& fil
   };
   for (const HostFile& file : files) {
     TRY(unless_stopped());
-    if (!is_inside(file.path))
-      return Error{Cause::bad_data, fmt::format("'{}' is not a plain relative path", file.path)};
-    if (!is_digest(file.digest))
-      return Error{Cause::bad_data, fmt::format("{}: '{}' is not a digest", file.path, file.digest)};
-    TRY(fs::path target, path_below(transfer.root, transfer.to / file.path));
-    const IncomingFile::Place place{target, incoming / (file.digest + ".part"), file.bytes, file.digest};
+    TRY(const IncomingFile::Place place, arrivals.place_of(file));
     TRY(std::optional<IncomingFile> part,
         IncomingFile::begin_when_free(place, Deadline::after(kPatience), unless_stopped));
-    if (part) TRY(copy_file(std::move(*part), transfer.from / file.path, stop, told));
+    if (part) TRY(copy_file(std::move(*part), from / file.path, stop, told));
     told(file.bytes);
     before += file.bytes;
-    add_folders(transfer.root, target, folders);
   }
-  // Also for files that were there: their folder's fsync may be what an earlier try did not reach.
-  for (const fs::path& folder : folders) {
-    Status synced = sync_folder(folder);
-    // (Another controller may have removed the empty `incoming`.)
-    if (!synced && (folder != incoming || synced.error().cause != Cause::not_found)) return synced;
-  }
-  ::rmdir(incoming.c_str());  // when nothing else is in it
-  return {};
+  return arrivals.finish();
 }
 
 }  // namespace gnnflow

@@ -82,6 +82,7 @@ void add_rank(Json& environment, const std::vector<RankLayout>& ranks, size_t ra
 class ExecStep final : public Step {
  public:
   const KindSchema& schema() const override { return schema_of_kind("exec"); }
+  bool is_told() const override { return true; }
   Status check(const Workflow& workflow, const StepEntry& step) const override {
     if (!is_per_rank(step) || followed(workflow, step)) return {};
     return Error{

@@ -1,7 +1,6 @@
 // Who holds a state: the lock, and the name of its holder for those who find it taken.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 

@@ -30,20 +30,24 @@ Result<StoreOwner> read_owner(Database& database) {
 Status check_owner(const StoreOwner& stored, const StoreOwner& wanted, const fs::path& folder) {
   if (stored.workflow.empty() || wanted.workflow.empty()) return {};
   if (stored.workflow == wanted.workflow && is_same_file(stored.file, wanted.file)) return {};
-  return Error{
-      Cause::bad_usage,
-      fmt::format("{}: the state of workflow '{}', {}; give '{}', {}, a folder of its own with --state "
-                  "DIR, or remove this one if it is a copy",
-                  folder.string(), stored.workflow, stored.file.string(), wanted.workflow,
-                  wanted.file.string())};
+  const std::string whose = fmt::format("{}: the state of workflow '{}', {}", folder.string(),
+                                        stored.workflow, stored.file.string());
+  const std::string remedy =
+      stored.workflow == wanted.workflow
+          ? fmt::format(
+                "{} has the same name: give it another `name:`, or a state of its own with --state DIR",
+                wanted.file.string())
+          : fmt::format("give '{}', {}, a folder of its own with --state DIR", wanted.workflow,
+                        wanted.file.string());
+  return Error{Cause::bad_usage, whose + "; " + remedy};
 }
 
-Status save_owner(Database& database, const StoreOwner& owner) {
+Status save_owner(Database& database, const StoreOwner& owner, const HostEntries& hosts) {
   if (owner.workflow.empty()) return {};
   TRY(database.run(
       "UPDATE meta SET workflow=?, workflow_file=?, lease_ms=?, grace_ms=?",
       {sql(owner.workflow), sql(owner.file.native()), sql(owner.lease.count()), sql(owner.grace.count())}));
-  for (const auto& [name, entry] : owner.hosts) {
+  for (const auto& [name, entry] : hosts) {
     // No daemon was ever started where nothing is known yet.
     TRY(
         database.run("INSERT INTO host(name, state, root, entry) VALUES(?,'gone','',?)"

@@ -22,5 +22,8 @@ Result<std::vector<RunStepRow>> read_run_steps(Database& database, int64_t run);
 Result<std::vector<LocationRow>> read_locations(Database& database, std::string_view rest,
                                                 std::initializer_list<SqlValue> values);
 Result<std::vector<HostRow>> read_hosts(Database& database);
+// Of run ?1, after event ?2. There may be very many: a test looks at how SQLite finds them.
+constexpr std::string_view kEventsQuery =
+    "SELECT id, time_ms, run, step, text FROM event WHERE run=? AND id>? ORDER BY id LIMIT 10000";
 
 }  // namespace gnnflow

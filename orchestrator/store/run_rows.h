@@ -77,14 +77,13 @@ struct HostRow {
   int64_t last_seen_ms = 0;
   Json entry = {};  // as the workflow last said it: address, user, ...; null when it never did
 };
+using HostEntries = std::map<std::string, Json>;  // each host as the workflow says it
 
 // Whose state it is. Of a workflow that never said so the name is empty.
 struct StoreOwner {
   std::string workflow;  // its name
   fs::path file;
   Milliseconds lease{0}, grace{0};
-  std::map<std::string, Json> hosts =
-      {};  // each entry as the workflow says it; not read back: HostRow has them
 };
 
 enum class Decision { cached, attempt, adopted, skipped };

@@ -32,12 +32,13 @@ Status sync_new_state(const fs::path& folder) {
 
 }  // namespace
 
-Status RunStore::State::become_holder(const StoreOwner& owner, const fs::path& folder) {
+Status RunStore::State::become_holder(const StoreOwner& owner, const HostEntries& hosts,
+                                      const fs::path& folder) {
   TRY(StoreOwner stored, read_owner(database()));
   TRY(check_owner(stored, owner, folder));
   const auto sign = [&]() -> Status {
     TRY(sign_as_holder(database()));
-    return save_owner(database(), owner);
+    return save_owner(database(), owner, hosts);
   };
   TRY(writer.write(sign));
   TRY(store_id, database().text("SELECT store_id FROM meta"));
@@ -56,7 +57,7 @@ RunStore::~RunStore() {
   if (Status flushed = state_->writer.flush(); !flushed) log_warning("{}", flushed.error().message);
 }
 
-Result<RunStore> RunStore::open(const fs::path& folder, const StoreOwner& owner) {
+Result<RunStore> RunStore::open(const fs::path& folder, const StoreOwner& owner, const HostEntries& hosts) {
   const StateFolder place{folder};
   TRY(refuse_network_file_system(folder));
   TRY(create_folders(folder));
@@ -69,7 +70,7 @@ Result<RunStore> RunStore::open(const fs::path& folder, const StoreOwner& owner)
   auto state = std::make_unique<State>(std::move(lock), std::move(database));
   state->made = schema == SchemaState::absent;
   if (state->made) TRY(sync_new_state(folder));
-  TRY(state->become_holder(owner, folder));
+  TRY(state->become_holder(owner, hosts, folder));
   return RunStore(std::move(state));
 }
 

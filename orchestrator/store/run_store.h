@@ -20,8 +20,9 @@ class RunStore final : public PastResults {
  public:
   // Makes the folder and the database when absent (`made` says so), migrates an older one, takes the lock,
   // raises the epoch. `locked`: who holds it; `bad_state`: damaged or newer, or on a network file system;
-  // `bad_usage`: another workflow's. An owner with a name is written down as the state's.
-  static Result<RunStore> open(const fs::path& folder, const StoreOwner& owner = {});
+  // `bad_usage`: another workflow's. An owner with a name is written down as the state's, with its hosts.
+  static Result<RunStore> open(const fs::path& folder, const StoreOwner& owner = {},
+                               const HostEntries& hosts = {});
   RunStore(RunStore&&) noexcept;
   RunStore& operator=(RunStore&&) noexcept;
   ~RunStore() override;
@@ -34,7 +35,7 @@ class RunStore final : public PastResults {
   // of another. The first error of a write inside is the error of the whole, also when `writes` does not
   // return it.
   Status together(const std::function<Status()>& writes);
-  int64_t commits() const;  // durable ones so far
+  int64_t commits() const;  // durable ones so far; only tests ask
 
   // Each is one transaction, committed and durable on return; inside of together() with its end.
   Result<int64_t> begin_run(const RunRow& run, const std::vector<RunStepRow>& steps);
@@ -56,7 +57,7 @@ class RunStore final : public PastResults {
   // artifact, pieces, locations and `succeeded` in one commit
   Status succeed(int64_t attempt, const std::vector<PieceRow>& pieces,
                  const std::vector<LocationRow>& locations);
-  Status set_host(const HostRow& host);  // `entry` is kept when null here
+  Status set_host(const HostRow& host);  // all but its `entry`, which open() writes
   Status set_location(const LocationRow& location);
   Status remove_location(const LocationRow& location);
   Status add_event(int64_t run, std::string_view step, std::string_view text);

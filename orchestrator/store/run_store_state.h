@@ -19,7 +19,7 @@ struct RunStore::State {
 
   State(FileLock held, Database opened) : lock(std::move(held)), writer(std::move(opened)) {}
   Database& database() { return writer.database(); }
-  Status become_holder(const StoreOwner& owner, const fs::path& folder);
+  Status become_holder(const StoreOwner& owner, const HostEntries& hosts, const fs::path& folder);
 };
 
 inline int64_t now_ms() { return system_clock().unix_milliseconds(); }

@@ -60,12 +60,11 @@ Status RunStore::set_waits(int64_t run, std::string_view step, std::string_view 
 Status RunStore::set_host(const HostRow& host) {
   return state_->writer.write([&] {
     return state_->database().run(
-        "INSERT INTO host(name, state, root, boot, pid, last_seen_ms, entry) VALUES(?1,?2,?3,?4,?5,?6,?7)"
+        "INSERT INTO host(name, state, root, boot, pid, last_seen_ms) VALUES(?,?,?,?,?,?)"
         " ON CONFLICT(name) DO UPDATE SET state=excluded.state, root=excluded.root, boot=excluded.boot,"
-        " pid=excluded.pid, last_seen_ms=excluded.last_seen_ms,"
-        " entry=CASE WHEN ?7='null' THEN entry ELSE ?7 END",
+        " pid=excluded.pid, last_seen_ms=excluded.last_seen_ms",
         {sql(host.name), sql(name_of(host.state)), sql(host.root), sql(host.boot), sql(host.pid),
-         sql(host.last_seen_ms), sql(host.entry.dump())});
+         sql(host.last_seen_ms)});
   });
 }
 

@@ -107,12 +107,10 @@ Result<std::vector<RunRow>> StoreReader::runs() { return read_runs(state_->datab
 
 Result<std::vector<EventRow>> StoreReader::events(int64_t run, int64_t after) {
   std::vector<EventRow> events;
-  TRY(state_->database.each(
-      "SELECT id, time_ms, run, step, text FROM event WHERE run=? AND id>? ORDER BY id LIMIT 10000",
-      {sql(run), sql(after)}, [&](const SqlRow& row) {
-        events.push_back({row.integer(0), row.integer(1), row.integer(2), row.text(3), row.text(4)});
-        return Status();
-      }));
+  TRY(state_->database.each(kEventsQuery, {sql(run), sql(after)}, [&](const SqlRow& row) {
+    events.push_back({row.integer(0), row.integer(1), row.integer(2), row.text(3), row.text(4)});
+    return Status();
+  }));
   return events;
 }
 

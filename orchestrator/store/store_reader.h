@@ -1,4 +1,4 @@
-// The state as those see it who do not hold it: `status`, `logs`, `plan`, `stop`.
+// The state as it is seen without holding it, beside whoever does.
 #pragma once
 
 #include <memory>

@@ -49,9 +49,9 @@ std::string whole_seconds(Milliseconds length) {
 struct RunningStep {
   std::string name;
   std::vector<std::pair<std::string, Progress>> tasks;
-  std::string phase;
-  Monotonic began, phase_began;
-  int64_t done_at_phase = 0;
+  Progress shown;  // of all of them
+  Monotonic began, counted_from;
+  int64_t done_at_first = 0;  // when counting began: what is done in the next phase may go on from there
 
   Progress together() const {
     Progress sum;
@@ -82,7 +82,7 @@ class LiveView final : public PlainView {
     auto found = find(news.step);
     if (news.what == "running" && found == running_.end()) {
       Monotonic now = setup_.clock->now();
-      running_.push_back({news.step, {}, "", now, now, 0});
+      running_.push_back({news.step, {}, {}, now, now, 0});
     } else if (news.what != "running" && found != running_.end()) {
       running_.erase(found);
     }
@@ -100,11 +100,12 @@ class LiveView final : public PlainView {
       known->second = progress;
     }
     Progress together = found->together();
-    if (together.phase != found->phase) {
-      found->phase = together.phase;
-      found->phase_began = setup_.clock->now();
-      found->done_at_phase = together.done;
+    const Progress& before = found->shown;
+    if (together.phase != before.phase && (together.total != before.total || together.done < before.done)) {
+      found->counted_from = setup_.clock->now();
+      found->done_at_first = together.done;
     }
+    found->shown = std::move(together);
     changed_ = true;
     draw_when_due();
   }
@@ -171,7 +172,7 @@ class LiveView final : public PlainView {
   std::string line_of(const RunningStep& step, int columns) const {
     Monotonic now = setup_.clock->now();
     auto ran = std::chrono::duration_cast<Milliseconds>(now - step.began);
-    Progress progress = step.together();
+    const Progress& progress = step.shown;
     std::vector<std::string> words = {step.name};
     bool counted = progress.total > 0;
     double share =
@@ -182,8 +183,8 @@ class LiveView final : public PlainView {
     if (counted) words.push_back(fmt::format("{:3.0f} %", std::floor(share * 100)));
     if (!progress.phase.empty()) words.push_back(printable(progress.phase));
     words.push_back(whole_seconds(ran));
-    double seconds = std::chrono::duration<double>(now - step.phase_began).count();
-    double rate = seconds > 0.5 ? static_cast<double>(progress.done - step.done_at_phase) / seconds : 0;
+    double seconds = std::chrono::duration<double>(now - step.counted_from).count();
+    double rate = seconds > 0.5 ? static_cast<double>(progress.done - step.done_at_first) / seconds : 0;
     if (counted && rate > 0) {
       words.push_back("ETA " +
                       whole_seconds(eta(static_cast<double>(progress.total - progress.done) / rate)));

@@ -16,14 +16,14 @@ constexpr std::string_view kRed = "31", kGreen = "32", kYellow = "33", kCyan = "
 
 std::string_view colour_of(std::string_view what) {
   if (what == "succeeded" || what == "up") return kGreen;
-  if (what == "failed" || what == "lost") return kRed;
+  if (what == "failed") return kRed;
   if (what == "cancelled" || what == "retrying" || what == "skipped") return kYellow;
   if (what == "running") return kCyan;
   return kDim;  // cached, idle
 }
 
 bool has_ended(std::string_view what) {
-  return what == "succeeded" || what == "failed" || what == "lost" || what == "cancelled";
+  return what == "succeeded" || what == "failed" || what == "cancelled";
 }
 
 }  // namespace

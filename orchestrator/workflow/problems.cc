@@ -115,4 +115,9 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
   return near ? fmt::format("; did you mean '{}'?", *near) : "";
 }
 
+std::string suggestion_or_all(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string near = suggestion(word, candidates);
+  return near.empty() && !candidates.empty() ? "; it has: " + join(candidates, ", ") : near;
+}
+
 }  // namespace gnnflow

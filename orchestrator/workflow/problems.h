@@ -45,5 +45,7 @@ class Problems {
 
 // "; did you mean 'epochs'?", or nothing.
 std::string suggestion(std::string_view word, const std::vector<std::string>& candidates);
+// Instead of nothing "; it has: epochs, hidden", when there are candidates at all.
+std::string suggestion_or_all(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace gnnflow

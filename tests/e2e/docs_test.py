@@ -1,6 +1,5 @@
 """The commands that the documents show are run as they stand there."""
 
-import pathlib
 import re
 import shutil
 

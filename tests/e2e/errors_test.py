@@ -1,8 +1,6 @@
 """What a user can get wrong, and what damage can do: each a clear message with its place, and the documented exit code."""
 
-import pathlib
 import re
-import subprocess
 
 import e2e
 import flows
@@ -81,35 +79,25 @@ steps:
     assert "file part-1/edges/node.edge.node/indices.npy is damaged" in done.output, done.output
 
 
-def start_training(place):
-    """A run that is in the middle of training."""
-    place.write(flows.tiny(epochs=100000))
-    controller = place.start("run", place.workflow)
-    e2e.wait_until("a checkpoint", lambda: controller.poll() is not None or
-                   [p for root in place.roots() for p in (root / "checkpoints").glob("*/*/*") if p.name.isdigit()], 90)
-    assert controller.poll() is None, place.log()
-    return controller
-
-
 def test_an_index_out_of_range_met_in_training_ends_with_12_and_its_place(place):
-    controller = start_training(place)
+    controller = flows.start_training(place.write(flows.tiny(epochs=flows.LONG)))
     file = piece(place, "part-1/edges/node.edge.node/indices.npy")
     file.chmod(0o644)
     with open(file, "r+b") as array:
         array.seek(-4 * 3000, 2)
         array.write((2**30).to_bytes(4, "little") * 3000)
-    assert controller.wait(30) == 12, place.log()
+    flows.end_with(controller, place, 12, 30)
     assert re.search(r"indices\.npy: position \d+ of indices is 1073741824, but there are 2000 nodes", place.log()), place.log()
     place.check_nothing_left()
 
 
 def test_an_array_cut_short_in_training_ends_with_12_and_its_name(place):
-    controller = start_training(place)
+    controller = flows.start_training(place.write(flows.tiny(epochs=flows.LONG)))
     file = piece(place, "part-1/nodes/node/feat.npy")
     file.chmod(0o644)
     with open(file, "r+b") as array:
         array.truncate(100)
-    assert controller.wait(30) == 12, place.log()
+    flows.end_with(controller, place, 12, 30)
     assert "part-1/nodes/node/feat.npy: shrank or cannot be read" in place.log(), place.log()
     place.check_nothing_left()
 
@@ -165,16 +153,46 @@ steps:
     place.check_nothing_left()
 
 
-def test_too_many_parts_are_refused_as_bad_data_or_usage(place):
+def test_a_command_whose_last_line_is_no_text_fails_like_any_other(place):
+    place.write(r"""
+gnnflow: 1
+name: bytes
+steps:
+  - name: bad
+    exec: { command: [sh, -c, "printf 'the \\377 reason\\n'; exit 3"] }
+""")
+    for _ in range(2):  # the second has the first's log to show, from a daemon that has just begun
+        done = place.run("run", place.workflow, expect=1, timeout=60)
+        assert "its task on controller: sh ended with exit code 3\n" in done.output, done.output
+        assert "| the \uFFFD reason" in done.output, done.output
+    place.check_nothing_left()
+    place.check_invariants()
+
+
+def test_too_many_parts_are_refused(place):
     place.run("graph", "generate", "g", "--preset", "tiny", "--seed", "1")
-    done = place.run("partition", "g", "p", "--parts", "5000000", expect=None)
-    assert done.returncode in (2, 3, 12) and "5000000" in done.output, f"{done.returncode}: {done.output}"
+    done = place.run("partition", "g", "p", "--parts", "5000000", expect=2)
+    assert "'parts' is 5000000, not 1 to 4096" in done.output, done.output
     assert not (place.folder / "p").exists()
 
 
 def test_wrong_use_of_the_command_line_ends_with_2_and_unknown_things_with_4(place):
     place.run("run", expect=2)
     place.run("frobnicate", expect=2)
+    for words, message in {
+            "graph generate": "OUT is required; see `gnnflow graph generate --help`",
+            "graph generate g --nodes x": "--nodes: 'x' is no whole number; see `gnnflow graph generate --help`",
+            "graph generate g --noise x": "--noise: 'x' is no number; see `gnnflow graph generate --help`",
+            "graph generate g h": "unexpected argument 'h'; see `gnnflow graph generate --help`",
+            "graph list d --part -1": "--part: '-1' is no number from 0 on; see `gnnflow graph list --help`",
+            "graph sample d --seeds 1,a --fanout 1": "--seeds: 'a' is no whole number; see `gnnflow graph sample --help`",
+            "partition": "GRAPH is required; see `gnnflow partition --help`",
+            "partition g p --metod metis": "unknown option '--metod'; did you mean '--method'?; see `gnnflow partition --help`",
+            "partition g p --parts": "--parts needs a value; see `gnnflow partition --help`",
+            "partition g p --imbalance 0.5": "partition: 'imbalance' is 0.5, not above 1 and up to 10"}.items():
+        done = place.run(*words.split(), expect=2)
+        assert done.stderr == f"gnnflow: {message}\n", done.output
+    assert "--task" not in place.run("partition", "--help").stdout
     place.run("status", place.folder / "no.yml", expect=4)
     assert "gnnflow" in place.run("--version").output
     assert "run" in place.run("--help").output

@@ -7,7 +7,6 @@ import signal
 import time
 
 import e2e
-import ssh_flows
 import ssh_hosts
 from ssh_flows import check_nothing_left, pair, trusted
 
@@ -126,8 +125,9 @@ def test_beside_a_living_controller_it_does_nothing(place):
     place.write(flow() + "  - name: long\n    exec: { command: [sleep, '600'] }\n")
     controller = place.start("run", place.workflow)
     e2e.wait_until("the step", lambda: place.process_of("sleep", "600"), 60)
-    refused = place.run("gc", place.workflow, expect=5)
-    assert str(controller.pid) in refused.output, refused.output
+    for words in ([], ["--dry-run"]):  # the daemons hear one controller: who only looks would take them over
+        refused = place.run("gc", place.workflow, *words, expect=5)
+        assert str(controller.pid) in refused.output, refused.output
     controller.send_signal(signal.SIGINT)
     assert controller.wait(60) == 130
     place.check_nothing_left()
@@ -163,6 +163,23 @@ def test_a_host_that_cannot_be_reached_is_named_and_the_rest_is_done(place):
     assert len(list(hosts[1].workspace().glob("*/*/data/*/part-*/part.json"))) == 1
     assert "nothing to do" in place.run("run", place.workflow, "--set", "seed=2").output
     check_nothing_left(place, hosts)
+
+
+def test_a_host_that_no_run_has_reached_is_passed_over(place):
+    far = "node2: { address: local }, far: { address: 127.0.0.1, port: 1 }"
+    text = flow().replace("node2: { address: local }", far) + "defaults: { lost_retries: 0 }\n"
+    place.write(text)
+    place.run("run", place.workflow)
+    done = place.run("gc", place.workflow)
+    assert "  far         never used\n" in done.stdout and "nothing to remove" in done.stdout, done.output
+    place.write(text.replace("\ndefaults", "\n  - name: there\n    exec: { command: [ls], host: far }\ndefaults"))
+    place.run("run", place.workflow, expect=6)
+    done = place.run("gc", place.workflow)
+    assert "  far         never reached: host far (" in done.stdout and "refused" in done.stdout, done.output
+    told = json.loads(place.run("gc", place.workflow, "--all", "--json").stdout)
+    assert {host["host"]: host.get("passed_over", "")[:13] for host in told["hosts"]} == \
+        {"controller": "", "node1": "", "node2": "", "far": "never reached"}, told
+    place.check_nothing_left()
 
 
 def test_over_ssh_all_leaves_nothing_of_ours_on_any_host(place):

@@ -32,21 +32,10 @@ pathlib.Path("told.json").write_text(json.dumps(told))
 """
 
 
-def checkpoints_here(place):
-    """Epochs of the complete copies on the controller."""
-    return [int(p.parent.name) for root in place.roots() if root.name == "controller"
-            for p in root.glob("checkpoints/model/*/*/checkpoint.json") if p.parent.name.isdigit()]
-
-
 def test_training_goes_on_on_other_hosts_from_the_copy_here(place):
-    place.write(flows.tiny(epochs=100000))
-    controller = place.start("run", place.workflow)
-    e2e.wait_until("a copy of a checkpoint", lambda: controller.poll() is not None or checkpoints_here(place), 120)
-    assert controller.poll() is None, place.log()
-    controller.send_signal(2)
-    assert controller.wait(60) == 130, place.log()
+    place.write(flows.tiny(epochs=flows.LONG))
+    epoch = flows.interrupt_when_a_copy_is_here(place)
     place.check_nothing_left()
-    epoch = max(checkpoints_here(place))
     for root in place.roots():
         if root.name in ("node1", "node2"):
             shutil.rmtree(root)
@@ -54,10 +43,9 @@ def test_training_goes_on_on_other_hosts_from_the_copy_here(place):
     place.write(place.workflow.read_text().replace("node1", "node3").replace("node2", "node4"))
     done = place.run("run", place.workflow, "--set", f"epochs={epoch + 2}")
     assert f"goes on from epoch {epoch}, from the checkpoint on controller" in done.output, done.output
-    history = json.loads((place.state() / "results/model/metrics.json").read_text())["history"]
-    assert [one["epoch"] for one in history] == list(range(1, epoch + 3)), history
+    assert flows.epochs_of_model(place) == list(range(1, epoch + 3)), done.output
     assert f"{place.state()}/results/model/best/model.safetensors" in done.stdout, done.stdout
-    assert not checkpoints_here(place), "the result is there, and so are the checkpoints"
+    assert not flows.copies_here(place), "the result is there, and so are the checkpoints"
     place.check_nothing_left()
     place.check_invariants()
 
@@ -99,6 +87,28 @@ steps:
     place.check_nothing_left()
 
 
+def test_what_can_be_run_can_be_run_on_every_host(place):
+    for name in ["run.sh", "tools/inner.sh"]:
+        script = place.folder / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text("#!/bin/sh\necho '#!/bin/sh' > made; chmod +x made\n")
+        script.chmod(0o755)
+    place.write(f"""
+gnnflow: 1
+name: programs
+{flows.TWO_HOSTS}
+steps:
+  - name: makes
+    exec: {{ command: [./run.sh], inputs: [run.sh], outputs: {{ program: made }}, host: node1 }}
+  - name: inner
+    exec: {{ command: [tools/inner.sh], inputs: [tools], host: node1 }}
+  - name: runs
+    exec: {{ command: ["${{steps.makes.program}}"], host: node2 }}
+""")
+    place.run("run", place.workflow)
+    place.check_nothing_left()
+
+
 def test_a_stop_does_not_wait_for_a_long_input_to_be_read(place):
     with open(place.folder / "long", "wb") as file:
         file.truncate(200 << 30)  # takes no disk, and minutes to read
@@ -114,7 +124,7 @@ steps:
     time.sleep(0.5)
     assert controller.poll() is None, place.log()
     controller.send_signal(2)
-    assert controller.wait(20) == 130, place.log()
+    flows.end_with(controller, place, 130, 20)
     place.check_nothing_left()
 
 

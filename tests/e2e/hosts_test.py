@@ -5,18 +5,14 @@ import json
 import os
 import pty
 import select
-import socket
+import shutil
 import stat
 import subprocess
 import time
 
 import e2e
 import ssh_hosts
-from ssh_flows import check_nothing_left, commands, pair, trusted
-
-
-def known_hosts(place):
-    return next(iter(place.folder.glob(".gnnflow/*/known_hosts")), None)
+from ssh_flows import check_nothing_left, commands, known_hosts, pair, trusted
 
 
 def on_a_terminal(place, answer, *arguments):
@@ -105,31 +101,21 @@ def check_nothing_left_of_check(place, hosts):
     assert not place.processes(), place.processes()
 
 
-def silent_listener():
-    """Accepts, and says nothing."""
-    listener = socket.socket()
-    listener.bind((pair()[0].address if not ssh_hosts.isolated() else "127.0.0.1", 0))
-    listener.listen()
-    return listener
-
-
 def test_check_says_of_each_host_what_is_wrong_with_it(place):
     hosts = pair()
-    silent = silent_listener()
-    address, port = silent.getsockname()
-    extra = "".join([
-        hosts[1].entry(user="nobody-here").replace("  node2:", "  stranger:"),
-        hosts[1].entry(identity=str(place.folder / "none")).replace("  node2:", "  keyless:"),
-        hosts[1].entry(port=1).replace("  node2:", "  closed:"),
-        hosts[1].entry(address="no.such.name.invalid").replace("  node2:", "  nameless:"),
-        hosts[1].entry(address=address, port=port).replace("  node2:", "  silent:"),
-    ])
-    place.write(commands(hosts.yaml() + extra, "[hostname]"))
-    place.run("hosts", "trust", place.workflow, "node1", "node2", "--yes")
-    began = time.monotonic()
-    done = place.run("hosts", "check", place.workflow, "--json", expect=7)
-    assert time.monotonic() - began < 100, "one host held up the others"
-    silent.close()
+    with ssh_hosts.silent_server() as port:
+        extra = "".join([
+            hosts[1].entry(user="nobody-here").replace("  node2:", "  stranger:"),
+            hosts[1].entry(identity=str(place.folder / "none")).replace("  node2:", "  keyless:"),
+            hosts[1].entry(port=1).replace("  node2:", "  closed:"),
+            hosts[1].entry(address="no.such.name.invalid").replace("  node2:", "  nameless:"),
+            hosts[1].entry(address="127.0.0.1", port=port).replace("  node2:", "  silent:"),
+        ])
+        place.write(commands(hosts.yaml() + extra, "[hostname]"))
+        place.run("hosts", "trust", place.workflow, "node1", "node2", "--yes")
+        began = time.monotonic()
+        done = place.run("hosts", "check", place.workflow, "--json", expect=7)
+        assert time.monotonic() - began < 100, "one host held up the others"
     told = {host["host"]: host for host in json.loads(done.stdout)["hosts"]}
     assert told["node1"]["ok"] and told["node2"]["ok"], done.output
     for name, words in {"stranger": ("nobody-here", "user"), "keyless": ("no such file",), "closed": ("refused",),
@@ -152,8 +138,19 @@ def test_check_tells_a_data_address_that_is_none_of_the_host(place):
     check_nothing_left_of_check(place, hosts)
 
 
+def test_check_of_the_only_host_that_answers_says_so_and_blames_it_for_nothing(place):
+    place.write(commands("\nhosts:\n  near: { address: local }\n  node1: { address: 127.0.0.1, port: 1 }\n", "[hostname]"))
+    done = place.run("hosts", "check", place.workflow, "--json", expect=7)
+    told = json.loads(done.stdout)
+    assert [(host["host"], host["ok"]) for host in told["hosts"]] == [("near", True), ("node1", False)], done.output
+    assert [finding["text"] for finding in told["hosts"][0]["findings"]] == \
+        ["no other host answers: no way to or from it was tried"], done.output
+    assert not told["pairs"], done.output
+    place.check_nothing_left()
+
+
 @ssh_hosts.needs_namespaces
-def test_check_tells_which_way_is_closed(place):
+def test_check_tells_a_host_that_has_no_route_to_another(place):
     hosts = pair()
     trusted(place, commands(hosts, "[hostname]"))
     hosts[0].inside("ip", "route", "add", "prohibit", hosts[1].address)
@@ -161,7 +158,29 @@ def test_check_tells_which_way_is_closed(place):
         done = place.run("hosts", "check", place.workflow, expect=7)
     finally:
         hosts[0].inside("ip", "route", "del", "prohibit", hosts[1].address)
-    assert f"no route to {hosts[1].address}" in done.stdout and "data_address" in done.stdout, done.output
+    assert f"host node1 has no route to node2 ({hosts[1].address}): give node2 the `data_address`" in done.stdout, done.output
+    check_nothing_left_of_check(place, hosts)
+    place.run("hosts", "check", place.workflow)
+
+
+@ssh_hosts.needs_namespaces
+@ssh_hosts.needs("nft", lambda: shutil.which("nft"))
+def test_check_tells_which_way_is_closed(place):
+    """As by a firewall: who connects from node1 hears nothing, and answers from there come through."""
+    hosts = pair()
+    trusted(place, commands(hosts, "[hostname]"))
+    hosts[0].inside("nft", "add table inet closed; add chain inet closed out { type filter hook output priority 0; }; "
+                    f"add rule inet closed out ip daddr {hosts[1].address} tcp flags & (syn | ack) == syn drop")
+    try:
+        done = place.run("hosts", "check", place.workflow, expect=7)
+    finally:
+        hosts[0].inside("nft", "delete table inet closed")
+    lines = done.stdout.splitlines()
+    assert f"  node2 -> node1 at {hosts[0].address}  ok" in lines, done.output
+    fault = lines[lines.index(f"  node1 -> node2 at {hosts[1].address}  FAIL") + 1]
+    assert f"host node1 cannot reach host node2 at {hosts[1].address} (port " in fault, done.output
+    assert "no answer within 10" in fault and "open the ports of node2 to node1, or give node2 the `data_address`" in fault, fault
+    assert "2 hosts and 2 ways tried: 0 hosts and 1 way would stop a run" in done.stdout, done.output
     check_nothing_left_of_check(place, hosts)
     place.run("hosts", "check", place.workflow)
 

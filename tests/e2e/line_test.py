@@ -16,6 +16,9 @@ def test_runs_to_a_scored_model_and_then_does_nothing(place):
 """))
     first = place.run("run", place.workflow)
     assert "accuracy" in first.output, first.output
+    card = place.state() / "results/card.card/card.md"
+    assert f"card: {card}\n" in first.stdout and "accuracy" in card.read_text(), first.stdout
+    assert f"card: {card}\n" in place.run("status", place.workflow).stdout
     place.check_nothing_left()
     place.check_invariants()
     attempts = place.query("select count(*) from attempt")
@@ -41,26 +44,21 @@ def test_more_epochs_go_on_from_the_checkpoint(place):
     assert "epochs 2 -> 4" in longer.output, longer.output
     rows = place.query("select step, count(*) from attempt group by step")
     assert dict(rows)["graph"] == 1 and dict(rows)["parts"] == 1 and dict(rows)["model"] == 2, rows
-    epochs = [m["epoch"] for m in metrics_of(place)]
+    epochs = flows.epochs_of_model(place)
     assert epochs == [1, 2, 3, 4], epochs
-
-
-def metrics_of(place):
-    files = sorted(place.state().rglob("model/metrics.json"), key=lambda p: p.stat().st_mtime)
-    return json.loads(files[-1].read_text())["history"]
 
 
 def test_listens_nowhere_but_on_the_addresses_named(place):
     place.write(flows.tiny(epochs=400))
     controller = place.start("run", place.workflow)
-    e2e.wait_until("two trainers", lambda: len(place.process_of("gnnflow-trainer", "--task")) == 2, 60)
+    e2e.wait_until("two trainers", lambda: len(place.process_of(*flows.TRAINER)) == 2, 60)
     seen, end = set(), time.monotonic() + 6
     while time.monotonic() < end and controller.poll() is None:
         seen |= e2e.listeners(place.processes())
         time.sleep(0.02)
     place.run("status", place.workflow, "--exit-code", expect=10)
     controller.send_signal(2)
-    assert controller.wait(20) == 130, place.log()
+    flows.end_with(controller, place, 130, 20)
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     assert seen, "no listener was seen at all: the servers at least must listen"
     assert {address for address, _ in seen} <= loopback, seen
@@ -89,7 +87,7 @@ steps:
 def test_status_is_interrupted_after_the_controller_was_killed(place):
     place.write(flows.tiny(epochs=400, defaults=flows.STRICT))
     controller = place.start("run", place.workflow)
-    e2e.wait_until("two trainers", lambda: len(place.process_of("gnnflow-trainer", "--task")) == 2, 60)
+    e2e.wait_until("two trainers", lambda: len(place.process_of(*flows.TRAINER)) == 2, 60)
     controller.kill()
     controller.wait()
     shown = place.run("status", place.workflow, "--exit-code", expect=11)

@@ -126,7 +126,9 @@ steps:
     params = [json.loads(row) for row, in place.query("select params from run order by id")]
     assert [p["tag"] for p in params] == ["x", "x", "x"] and params[2]["mode"] == "good", params
     assert place.run("logs", "third").stdout == "x\n"
-    assert "nothing to do" in place.run("retry", place.workflow, 3).output
+    assert place.run("retry", place.workflow, 3).stdout.startswith("nothing to retry: run 3 succeeded; ")
+    assert place.run("retry", "third", "--detach").stdout.startswith("nothing to retry: run 3 succeeded; ")
+    assert len(codes(place)) == 3, "a retry of nothing is no run"
     # Of the first run: mode is bad again, and only the step that is named is tried.
     place.run("retry", 1, "second", expect=1)
     assert attempts(place) == {"first": 1, "second": 4, "third": 1}

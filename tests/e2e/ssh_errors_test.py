@@ -2,11 +2,13 @@
 
 import contextlib
 import re
+import signal
 import socket
-import threading
+import time
 
 import ssh_hosts
-from ssh_flows import check_nothing_left, commands, end_with, pair, trusted
+from flows import end_with
+from ssh_flows import check_nothing_left, commands, known_hosts, pair, trusted
 
 ONCE = "defaults: { lost_retries: 0 }"
 
@@ -34,7 +36,7 @@ def test_an_unknown_host_key_is_refused_with_the_way_to_trust_it(place):
     assert not list(hosts[0].home().glob(".cache/gnnflow")), "something was sent to a host whose key is not known"
     assert hosts[0].connections() > began[0]
     # Without a terminal nothing is asked: it must be said on the command line.
-    place.run("hosts", "trust", place.workflow, expect=None)
+    place.run("hosts", "trust", place.workflow, expect=2)
     place.run("run", place.workflow, expect=6)
     shown = place.run("hosts", "trust", place.workflow, "--yes")
     assert "SHA256:" in shown.output, shown.output
@@ -45,8 +47,7 @@ def test_an_unknown_host_key_is_refused_with_the_way_to_trust_it(place):
 def test_a_changed_host_key_is_refused_with_both_fingerprints_and_the_line(place):
     hosts = pair()
     trusted(place, commands(hosts, "[hostname]", defaults=ONCE))
-    known = place.state() / "known_hosts" if list(place.folder.glob(".gnnflow/*/gnnflow.db")) else \
-        next(place.folder.glob(".gnnflow/*/known_hosts"))
+    known = known_hosts(place)
     other = place.folder / "other_key"
     ssh_hosts.make_key(other)
     right = hosts[0].public_key()
@@ -83,30 +84,8 @@ def test_a_host_that_is_off_is_told_in_time(place):
     assert done.seconds < 60, f"after {done.seconds:.0f} s"
 
 
-@contextlib.contextmanager
-def silent_server():
-    """Takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = []
-
-        def take():
-            with contextlib.suppress(OSError):
-                while True:
-                    taken.append(listener.accept()[0])
-
-        thread = threading.Thread(target=take, daemon=True)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
-            for connection in taken:
-                connection.close()
-
-
 def test_a_host_that_accepts_and_stays_silent_is_told_in_time(place):
-    with silent_server() as port:
+    with ssh_hosts.silent_server() as port:
         place.write(commands(one_host(address="127.0.0.1", port=port), "[hostname]", defaults=ONCE))
         trust = place.start("hosts", "trust", place.workflow, "--yes")
         done = refused(place, place.workflow.read_text(), f"{port}", trust=False)
@@ -114,6 +93,28 @@ def test_a_host_that_accepts_and_stays_silent_is_told_in_time(place):
         print(f"     told after {done.seconds:.1f} s")
         end_with(trust, place, 6)
         assert "node1" in place.log(), place.log()
+
+
+def test_a_stop_does_not_wait_for_a_host_that_stays_silent(place):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place.write(commands(one_host(address="127.0.0.1", port=silent.getsockname()[1]), "[hostname]"))
+        for stop, code in ((lambda run: run.send_signal(signal.SIGINT), 130), (lambda _: place.run("stop"), 8)):
+            silent.settimeout(60)
+            controller = place.start("run", place.workflow)
+            with silent.accept()[0]:
+                began = time.monotonic()
+                stop(controller)
+                end_with(controller, place, code)
+                took = time.monotonic() - began
+            assert took < 8, f"{took:.1f} s\n{place.log()}"
+            silent.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                silent.accept()
+                raise AssertionError("a host that never answered was asked again, to clean up there")
+        assert "failed" not in place.log(), place.log()
+    assert place.query("select exit_code from run order by id") == [(130,), (8,)]
+    place.check_nothing_left()
+    place.check_invariants()
 
 
 def test_hosts_check_names_what_is_wrong_and_ends_with_7(place):

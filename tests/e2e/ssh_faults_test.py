@@ -1,30 +1,24 @@
 """Faults of hosts over ssh: every kind of process killed, links cut, a step retried. Nothing is left, and it goes on."""
 
+import contextlib
+import functools
 import time
 
 import e2e
 import flows
 import ssh_flows
 import ssh_hosts
-from ssh_flows import (LONG, attempts, check_nothing_left, end_with, epoch, pair, start_and_wait_for_checkpoint, tiny, trusted)
+from flows import DAEMON, LONG, RELAY, SERVER, TRAINER, end_with
+from ssh_flows import attempts, check_nothing_left, epoch, pair, start_training, tiny, trusted
 
-TRAINER, SERVER = ("gnnflow-trainer", "--task"), ("gnnflow-worker", "serve")
-DAEMON, RELAY = ("gnnflow-worker", "daemon"), ("gnnflow-worker", "relay")
 LEASE, GRACE = 5, 2  # of flows.STRICT
 
-_undisturbed = []
-
-
+@functools.cache
 def undisturbed():
     """The weights of a run over ssh that nobody disturbed, made once."""
-    if not _undisturbed:
-        place = e2e.Place("undisturbed")
-        try:
-            trusted(place, tiny(pair())).run("run", place.workflow)
-            _undisturbed.append(place.weights())
-        finally:
-            place.close()
-    return _undisturbed[0]
+    with contextlib.closing(e2e.Place("undisturbed")) as place:
+        trusted(place, tiny(pair())).run("run", place.workflow)
+        return place.weights()
 
 
 def check_finished(place, hosts):
@@ -43,7 +37,7 @@ def strict(place, hosts, **options):
 def test_a_failed_training_is_retried_alone_and_from_its_checkpoint(place):
     hosts = pair()
     strict(place, hosts)
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     e2e.kill(hosts[1].process_of(*TRAINER)[:1])
     end_with(controller, place, 1)
     assert "signal 9" in place.log(), place.log()
@@ -56,14 +50,14 @@ def test_a_failed_training_is_retried_alone_and_from_its_checkpoint(place):
     check_finished(place, hosts)
 
 
-def killed(place, words, codes):
-    """Strict settings: after SIGKILL of a process on node2 the run ends soon, leaves nothing, and the next run goes on."""
+def killed(place, words, code):
+    """Strict settings: after SIGKILL of a process on node2 the run ends with the code, leaves nothing, and the next goes on."""
     hosts = pair()
     strict(place, hosts)
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     e2e.kill(hosts[1].process_of(*words)[:1])
     began = time.monotonic()
-    end_with(controller, place, codes)
+    end_with(controller, place, code)
     print(f"     ended {time.monotonic() - began:.1f} s after the kill")
     check_nothing_left(place, hosts)
     place.run("run", place.workflow)
@@ -75,13 +69,13 @@ def test_a_killed_server_ends_the_run_and_the_next_goes_on(place):
 
 
 def test_a_killed_daemon_ends_the_run_and_the_next_goes_on(place):
-    killed(place, DAEMON, (1, 6))
+    killed(place, DAEMON, 6)
 
 
 def test_a_killed_controller_leaves_empty_hosts_past_its_lease_and_the_next_run_goes_on(place):
     hosts = pair()
     strict(place, hosts)
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     controller.kill()
     controller.wait()
     gone = e2e.seconds_until("empty hosts", lambda: not any(host.processes() for host in hosts), 60)
@@ -95,7 +89,7 @@ def test_a_killed_controller_leaves_empty_hosts_past_its_lease_and_the_next_run_
 def test_a_killed_relay_and_a_killed_sshd_session_are_survived(place):
     hosts = pair()
     trusted(place, tiny(hosts, epochs=LONG))
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     e2e.kill(hosts[1].process_of(*RELAY))
     e2e.wait_until("another relay", lambda: controller.poll() is not None or hosts[1].process_of(*RELAY), 60)
     killed = hosts[0].sessions()
@@ -115,7 +109,7 @@ def test_a_killed_relay_and_a_killed_sshd_session_are_survived(place):
 def test_a_link_cut_for_20_seconds_in_training_is_survived(place):
     hosts = pair()
     trusted(place, tiny(hosts, epochs=200))
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     hosts[1].link("down")
     try:
         time.sleep(20)
@@ -132,14 +126,14 @@ def test_a_link_cut_for_20_seconds_in_training_is_survived(place):
 def test_a_link_cut_for_longer_than_the_lease_ends_the_run_and_the_next_goes_on(place):
     hosts = pair()
     strict(place, hosts)
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     hosts[1].link("down")
     try:
         gone = e2e.seconds_until("the far daemon's end", lambda: not hosts[1].process_of("gnnflow-worker"), 60)
         print(f"     the daemon that was cut off went after {gone:.1f} s")
         assert gone < LEASE + GRACE + 4, f"the daemon that was cut off went after {gone:.1f} s"
         began = time.monotonic()
-        end_with(controller, place, (1, 6), 240)
+        end_with(controller, place, 6, 240)
         print(f"     the run ended {time.monotonic() - began:.1f} s later")
     finally:
         hosts[1].link("up")
@@ -154,9 +148,9 @@ def test_a_link_cut_for_longer_than_the_lease_ends_the_run_and_the_next_goes_on(
 def test_a_rebooted_host_is_found_out_and_the_next_run_goes_on(place):
     hosts = pair()
     strict(place, hosts)
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    controller = start_training(place, hosts)
     hosts[1].reboot()
-    end_with(controller, place, (1, 6), 60)
+    end_with(controller, place, 6, 60)
     place.run("run", place.workflow)
     check_finished(place, hosts)
 

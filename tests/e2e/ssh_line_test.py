@@ -5,9 +5,8 @@ import time
 import e2e
 import ssh_flows
 import ssh_hosts
-from ssh_flows import check_nothing_left, end_with, pair, start_and_wait_for_checkpoint, tiny, trusted
-
-TRAINER = ("gnnflow-trainer", "--task")
+from flows import LONG, TRAINER, end_with
+from ssh_flows import check_nothing_left, pair, start_training, tiny, trusted
 
 
 def test_runs_the_whole_line_on_bare_hosts_and_then_asks_no_host(place):
@@ -44,8 +43,8 @@ def test_runs_the_whole_line_on_bare_hosts_and_then_asks_no_host(place):
 
 def test_listens_only_on_the_addresses_of_its_hosts_and_ends_with_ctrl_c(place):
     hosts = pair()
-    trusted(place, tiny(hosts, epochs=ssh_flows.LONG))
-    controller = start_and_wait_for_checkpoint(place, hosts)
+    trusted(place, tiny(hosts, epochs=LONG))
+    controller = start_training(place, hosts)
     for host in hosts:
         own = "".join(f"{int(b):02X}" for b in reversed(host.address.split(".")))
         found = {address for address, _ in host.listeners()}
@@ -62,7 +61,7 @@ def test_two_workflows_share_hosts_and_user_and_do_not_disturb_each_other(place)
     other = e2e.Place("other")
     try:
         trusted(place, tiny(hosts))
-        trusted(other, tiny(hosts, epochs=ssh_flows.LONG))
+        trusted(other, tiny(hosts, epochs=LONG))
         second = other.start("run", other.workflow)
         first = place.start("run", place.workflow)
         end_with(first, place, 0, 120)
@@ -83,7 +82,7 @@ def test_two_workflows_share_hosts_and_user_and_do_not_disturb_each_other(place)
 
 def test_stop_ends_a_detached_run_on_every_host(place):
     hosts = pair()
-    trusted(place, tiny(hosts, epochs=ssh_flows.LONG))
+    trusted(place, tiny(hosts, epochs=LONG))
     begun = place.run("run", "--detach", place.workflow)
     assert begun.seconds < 10, f"run --detach took {begun.seconds:.1f} s"
     e2e.wait_until("trainers", lambda: all(host.process_of(*TRAINER) for host in hosts), 120)

@@ -16,6 +16,7 @@ class FakeClock : public Clock {
     monotonic_ms_ += length.count();
     unix_ms_ += length.count();
   }
+  void set_time_of_day_forward(Milliseconds length) { unix_ms_ += length.count(); }
 
  private:
   std::atomic<int64_t> monotonic_ms_ = 1'000'000;

@@ -21,6 +21,12 @@ Json refused(const Error& error) {
   return reply;
 }
 
+constexpr fs::perms kExecute = fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
+
+bool is_executable(const fs::path& file) {
+  return (fs::status(file).permissions() & fs::perms::owner_exec) != fs::perms::none;
+}
+
 std::string manifest_text(const fs::path& folder) {
   std::vector<std::string> paths;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -35,6 +41,7 @@ std::string manifest_text(const fs::path& folder) {
     manifest["files"].push_back(Json::Object{{"path", path},
                                              {"bytes", static_cast<int64_t>(fs::file_size(folder / path))},
                                              {"digest", digest_of_file(folder / path).value()}});
+    if (is_executable(folder / path)) manifest["files"].array().back()["executable"] = true;
   }
   return manifest.dump();
 }
@@ -52,6 +59,8 @@ int64_t copy_files(const fs::path& from, const std::vector<HostFile>& files, con
     if (!same_file(to / file.path, file, true)) {
       fs::create_directories((to / file.path).parent_path());
       fs::copy_file(from / file.path, to / file.path, fs::copy_options::overwrite_existing);
+      fs::permissions(to / file.path, kExecute,
+                      file.executable ? fs::perm_options::add : fs::perm_options::remove);
       ++copied;
     }
     bytes += file.bytes;
@@ -61,12 +70,6 @@ int64_t copy_files(const fs::path& from, const std::vector<HostFile>& files, con
 }
 
 }  // namespace
-
-Message message_of(std::string_view type, Json::Object members, std::string body) {
-  Message message{Json(std::move(members)), std::move(body)};
-  message.head["type"] = type;
-  return message;
-}
 
 FakeHost::FakeHost(std::string name, const fs::path& workspace, std::string store)
     : name_(std::move(name)), root_(workspace / store / name_), store_(std::move(store)) {
@@ -458,7 +461,8 @@ Status FakeHost::get(const fs::path& from, const std::vector<HostFile>& files, c
 }
 
 Result<std::vector<bool>> FakeHost::check(const std::vector<HostFile>& files, const fs::path& at,
-                                          bool digests) {
+                                          bool digests, const StopSignal& stop) {
+  if (stop.raised()) return Error{stop.cause(), "stopped"};
   std::vector<bool> good;
   for (const HostFile& file : files) good.push_back(same_file(root_ / at / file.path, file, digests));
   return good;

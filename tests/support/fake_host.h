@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/wire/message_of.h"
 #include "orchestrator/remote/host.h"
 
 namespace gnnflow {
@@ -75,8 +76,8 @@ class FakeHost : public Host {
              const TransferProgress& progress, const StopSignal& stop) override;
   Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
              const TransferProgress& progress, const StopSignal& stop) override;
-  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
-                                  bool digests) override;
+  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
+                                  const StopSignal& stop) override;
   Result<std::string> read(const fs::path& path, int64_t limit) override;
   Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override {
     return read_piece(root() / path, offset, limit);
@@ -125,8 +126,5 @@ class FakeHost : public Host {
   std::shared_ptr<MessageLink> link_;
   std::thread thread_;
 };
-
-// {"type": type, members...}
-Message message_of(std::string_view type, Json::Object members = {}, std::string body = "");
 
 }  // namespace gnnflow

@@ -1,15 +1,12 @@
 """Workflows on hosts that are reached over ssh, and what their tests ask of a run."""
 
-import contextlib
 import functools
 import time
 
-import e2e
 import flows
 import ssh_hosts
 
 EPOCHS = 40
-LONG = 100000  # more than any test waits for
 
 
 @functools.cache
@@ -37,29 +34,25 @@ def trusted(place, text):
     return place
 
 
-def checkpoints(hosts):
-    """The epochs of which the hosts hold a checkpoint in the making of a model."""
-    return [p for host in hosts for root in host.roots() for p in (root / "checkpoints").glob("*/*/*") if p.name.isdigit()]
+def known_hosts(place):
+    """The file of keys that `hosts trust` wrote; None when it wrote none."""
+    return next(place.folder.glob(".gnnflow/*/known_hosts"), None)
+
+
+def roots(hosts):
+    """The folders of all host entries that were served on these hosts."""
+    return [root for host in hosts for root in host.roots()]
+
+
+def start_training(place, hosts):
+    return flows.start_training(place, lambda: roots(hosts))
 
 
 def epoch(place, hosts):
     """The last one of which the hosts hold a checkpoint of this place's training."""
     store = place.roots()[0].parent.name
-    return max((int(p.name) for p in checkpoints(hosts) if store in p.parts), default=0)
-
-
-def start_and_wait_for_checkpoint(place, hosts):
-    """A controller in the middle of training."""
-    before = {str(p) for p in checkpoints(hosts)}
-    controller = place.start("run", place.workflow)
-
-    def came():
-        with contextlib.suppress(FileNotFoundError):  # the old ones are removed meanwhile
-            return controller.poll() is not None or len({str(p) for p in checkpoints(hosts)} - before) >= 2
-
-    e2e.wait_until("a checkpoint", came, 120)
-    assert controller.poll() is None, place.log()
-    return controller
+    own = [root for root in roots(hosts) if root.parent.name == store]
+    return max((int(p.name) for p in flows.checkpoints(own)), default=0)
 
 
 def attempts(place, step):
@@ -74,12 +67,6 @@ def check_nothing_left(place, hosts):
         time.sleep(0.05)
     place.check_nothing_left()
     place.check_invariants()
-
-
-def end_with(controller, place, codes, within=60):
-    """The controller's end, with one of the exit codes."""
-    code = controller.wait(within)
-    assert code in (codes if isinstance(codes, tuple) else (codes,)), f"exit {code}, expected {codes}\n{place.log()}"
 
 
 def check_does_nothing_more(place, hosts):

@@ -151,9 +151,7 @@ class Host:
         return self.log.read_text(errors="replace").count("Connection from ")
 
     def process_of(self, *words):
-        """The pids of processes among whose arguments all words stand; of a path the last name counts."""
-        return [pid for pid, line in self.processes().items()
-                if set(words) <= {argument.rsplit("/", 1)[-1] for argument in line.split()}]
+        return e2e.having(self.processes(), words)
 
     def sessions(self):
         """The pids of sshd's processes for connections."""
@@ -167,13 +165,9 @@ class Host:
         return [p for p in self.workspace(user).glob("*/*") if len(p.parent.name) == 32 and p.is_dir()]
 
     def left_in_workspace(self, user=None):
-        left = []
-        for root in self.roots(user):
-            left += [p for sub in ("tmp", "incoming") for p in (root / sub).glob("*")]
-            left += list(root.glob("trash-*"))
-        for pattern in ("*.tmp-*", "*.part"):
-            left += list(self.workspace(user).rglob(pattern))
-        return [f"{self.name}: {p}" for p in left]
+        left = {p for root in self.roots(user) for p in e2e.temporary(root)}
+        left |= {p for pattern in ("*.tmp-*", "*.part") for p in self.workspace(user).rglob(pattern)}
+        return [f"{self.name}: {p}" for p in sorted(left)]
 
     def left_behind(self):
         """What no run may leave: processes, sockets, shared memory, temporary files."""
@@ -247,7 +241,7 @@ class NamespaceHost(Host):
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/{pid}/ns/pid") == self.namespace:
-                    found[int(pid)] = command_line(pid)
+                    found[int(pid)] = e2e.command_line(pid)
         return found
 
     def processes(self):
@@ -256,13 +250,8 @@ class NamespaceHost(Host):
 
     def listeners(self):
         """(address, port) of every TCP listener but sshd's, addresses as /proc/net/tcp* writes them."""
-        found = set()
-        for table in ("tcp", "tcp6"):
-            for line in pathlib.Path(f"/proc/{self.init}/net/{table}").read_text().splitlines()[1:]:
-                address, port = line.split()[1].split(":")
-                if line.split()[3] == "0A" and int(port, 16) != self.port:
-                    found.add((address, int(port, 16)))
-        return found
+        found = e2e.listening(f"/proc/{self.init}/net")
+        return {(address, port) for address, port, _ in found if port != self.port}
 
     def left_elsewhere(self):
         left = [line for user in ACCOUNTS for line in self.left_in_workspace(user)]
@@ -307,7 +296,7 @@ class LoopbackHost(Host):
 
     def processes(self):
         """pid -> command line of what its sessions started, and of the sessions themselves."""
-        return {**marked(self.mark), **descendants(self.server.pid)}
+        return {**e2e.marked(self.mark), **descendants(self.server.pid)}
 
     def listeners(self):
         return e2e.listeners(self.processes())
@@ -324,17 +313,6 @@ class LoopbackHost(Host):
                 os.kill(pid, signal.SIGKILL)
 
 
-def marked(mark):
-    """pid -> command line of every process in whose environment the mark stands."""
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            folder = pathlib.Path("/proc") / pid
-            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found[int(pid)] = command_line(pid)
-    return found
-
-
 def descendants(pid):
     """pid -> command line of all processes below one."""
     parents = {int(p): parent_of(p) for p in filter(str.isdigit, os.listdir("/proc"))}
@@ -342,20 +320,22 @@ def descendants(pid):
     while fresh := {p for p, parent in parents.items() if parent in fresh}:
         for one in fresh:
             with contextlib.suppress(OSError):
-                if line := command_line(one):
+                if line := e2e.command_line(one):
                     found[one] = line
     return found
-
-
-def command_line(pid):
-    """Empty for what has ended and only waits for its parent."""
-    return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def parent_of(pid):
     with contextlib.suppress(OSError):
         return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return None
+
+
+@contextlib.contextmanager
+def silent_server():
+    """A port where connections are taken, by the kernel, and nobody ever says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
 
 
 def make_key(file):
@@ -409,7 +389,7 @@ def remove_leftovers():
         with contextlib.suppress(OSError), open(folder / "lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for host in folder.iterdir():
-                for pid in marked(f"GNNFLOW_TEST_HOST={host}"):
+                for pid in e2e.marked(f"GNNFLOW_TEST_HOST={host}"):
                     os.kill(pid, signal.SIGKILL)
             for pid in filter(str.isdigit, os.listdir("/proc")):
                 with contextlib.suppress(OSError):

@@ -1,7 +1,6 @@
 // The two forks.
 #include "worker/daemon/background.h"
 
-#include <cerrno>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -10,26 +9,16 @@
 
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "common/base/pipe_text.h"
 
 namespace gnnflow {
 namespace {
 
 constexpr int kPipe = 3;  // all above it are closed
 
-std::string read_all(int descriptor) {
-  std::string text;
-  char buffer[4096];
-  while (true) {
-    ssize_t got = ::read(descriptor, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
-    text.append(buffer, static_cast<size_t>(got));
-  }
-}
-
 [[noreturn]] void launcher(int pipe, pid_t child) {
   ::waitpid(child, nullptr, 0);
-  Result<Json> report = Json::parse(read_all(pipe));
+  Result<Json> report = Json::parse(read_to_end(pipe));
   if (report && report->boolean_or("up", false)) std::_Exit(0);
   std::string message =
       report ? report->text_or("message", "") : "the daemon ended while it started: see daemon.log";
@@ -47,8 +36,7 @@ void redirect(int to, const fs::path& path, int flags) {
 
 void StartReport::up() {
   if (!pipe_) return;
-  std::string_view text = R"({"up":true})";
-  [[maybe_unused]] ssize_t written = ::write(pipe_.get(), text.data(), text.size());
+  write_text(pipe_.get(), R"({"up":true})");
   pipe_.reset();
 }
 
@@ -58,8 +46,7 @@ void StartReport::failed(const Error& error) {
   report["up"] = false;
   report["code"] = exit_code(error.cause);
   report["message"] = error.message;
-  std::string text = report.dump();
-  [[maybe_unused]] ssize_t written = ::write(pipe_.get(), text.data(), text.size());
+  write_text(pipe_.get(), report.dump());
   pipe_.reset();
 }
 

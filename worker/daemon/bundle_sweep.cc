@@ -80,8 +80,7 @@ class Sweep {
       : workspace_(std::move(workspace)),
         bundles_(workspace_ / "bundles"),
         store_(std::move(store)),
-        wish_(wish),
-        running_(running_below(bundles_)) {}
+        wish_(wish) {}
 
   Result<std::vector<SweptBundle>> run();
 
@@ -96,7 +95,7 @@ class Sweep {
   const fs::path workspace_, bundles_;
   const std::string store_;
   const SweepWish wish_;
-  const std::vector<fs::path> running_;
+  std::vector<fs::path> running_;
   std::vector<SweptBundle> swept_;  // for whoever asked
   std::vector<fs::path> doomed_;    // below bundles_, file by file
 };
@@ -168,6 +167,9 @@ Status Sweep::remove_all() const {
 Result<std::vector<SweptBundle>> Sweep::run() {
   std::error_code error;
   if (!fs::is_directory(bundles_, error)) return swept_;
+  // Who makes a bundle holds it: looked at is what stands when they are done.
+  TRY(FileLock lock, FileLock::take(bundles_ / "lock", Deadline::after(kLockWait)));
+  running_ = running_below(bundles_);
   // One is of the controller that asks. Another may count on files that it has just sent.
   if (receivers_at_work() > 1) return swept_;
   if (wish_.all && nobody_else()) {
@@ -179,7 +181,6 @@ Result<std::vector<SweptBundle>> Sweep::run() {
     TRY(remove_tree(trash));
     return swept_;
   }
-  TRY(FileLock lock, FileLock::take(bundles_ / "lock", Deadline::after(kLockWait)));
   Inodes kept;
   find_bundles(kept);
   find_others(kept);

@@ -47,12 +47,14 @@ void Channel::write_out() {
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) {
       if (errno != EAGAIN && errno != EWOULDBLOCK) hung_up_ = true;
-      return;
+      break;
     }
     sent_ += static_cast<size_t>(sent);
     last_progress_ = system_clock().now();
   }
-  out_.clear();
+  // Between a peer who reads slowly and one who writes steadily it may never run empty.
+  if (sent_ <= out_.size() / 2) return;
+  out_.erase(0, sent_);
   sent_ = 0;
 }
 

@@ -53,20 +53,30 @@ Status end_the_dead(const HostFolder& host, Journal& journal) {
   return {};
 }
 
-// Kept is what may still be published: the folders of jobs whose end is recorded and not acknowledged.
-Status clean_tmp(const HostFolder& host, const Journal& journal) {
+// Kept is what may still be published: the folders of jobs whose end is recorded and not acknowledged. What
+// cannot be removed (a program made it immutable, say) keeps nobody out: it is told.
+std::string clean_up(const HostFolder& host, const Journal& journal) {
+  std::vector<std::string> stuck;
+  const auto hear = [&](const Status& removed) {
+    if (removed) return;
+    log_warning("{}", removed.error().message);
+    stuck.push_back(removed.error().message);
+  };
   std::error_code error;
   for (fs::directory_iterator entry(host.tmp(), error), end; !error && entry != end; entry.increment(error)) {
     auto job = journal.jobs().find(entry->path().filename().string());
-    if (job == journal.jobs().end() || job->second.state == JobState::lost) TRY(remove_tree(entry->path()));
+    if (job == journal.jobs().end() || job->second.state == JobState::lost) hear(remove_tree(entry->path()));
   }
-  return host.remove_leftovers();
+  hear(host.remove_leftovers());
+  if (stuck.size() < 2) return stuck.empty() ? "" : stuck[0];
+  return fmt::format("{} (and {} more)", stuck[0], stuck.size() - 1);
 }
 
 struct Running {
   HostFolder host;
   std::optional<FileLock> lock;
   std::optional<Journal> journal;
+  std::string leftovers;
   fs::path socket;
   FileDescriptor listener;
 };
@@ -75,7 +85,7 @@ Status start(Running& daemon) {
   TRY(daemon.lock, take_lock(daemon.host.lock()));
   TRY(daemon.journal, Journal::open(daemon.host.journal()));
   TRY(end_the_dead(daemon.host, *daemon.journal));
-  TRY(clean_tmp(daemon.host, *daemon.journal));
+  daemon.leftovers = clean_up(daemon.host, *daemon.journal);
   TRY(daemon.socket, daemon_socket_path(daemon.host.root));
   TRY(make_socket_folder(daemon.socket));
   TRY(daemon.listener, listen_unix(daemon.socket));
@@ -92,7 +102,7 @@ int fail(const Error& error) {
 int daemon_main(DaemonOptions options) {
   options.root = fs::absolute(options.root).lexically_normal();
   if (!options.root.has_filename()) options.root = options.root.parent_path();
-  Running daemon{HostFolder{options.root}, {}, {}, {}, {}};
+  Running daemon{HostFolder{options.root}, {}, {}, {}, {}, {}};
   if (Status made = daemon.host.make(); !made) return fail(made.error());
   StartReport report;
   if (options.background) report = go_to_background(daemon.host.daemon_log());
@@ -103,8 +113,8 @@ int daemon_main(DaemonOptions options) {
   }
   log_info("daemon of host {} is up, process {}", options.host, ::getpid());
   report.up();
-  int code =
-      run_daemon_loop(options, daemon.host, *daemon.journal, std::move(daemon.listener), daemon.socket);
+  int code = run_daemon_loop({options, daemon.host, *daemon.journal, std::move(daemon.listener),
+                              daemon.socket, std::move(daemon.leftovers)});
   log_info("daemon of host {} ends", options.host);
   return code;
 }

@@ -45,8 +45,7 @@ using ConnectionPointer = std::shared_ptr<Connection>;
 
 class DaemonLoop {
  public:
-  DaemonLoop(const DaemonOptions& options, const HostFolder& host, Journal& journal, FileDescriptor listener,
-             fs::path socket);
+  explicit DaemonLoop(DaemonStart start);
   int run();
 
  private:
@@ -79,6 +78,7 @@ class DaemonLoop {
   Journal& journal_;
   FileDescriptor listener_;
   const fs::path socket_;
+  const std::string leftovers_;
 
   StopSignal stop_;
   Milliseconds grace_;
@@ -98,18 +98,18 @@ class DaemonLoop {
   std::optional<Monotonic> ends_by_;  // ending, and at the latest then
 };
 
-DaemonLoop::DaemonLoop(const DaemonOptions& options, const HostFolder& host, Journal& journal,
-                       FileDescriptor listener, fs::path socket)
-    : options_(options),
-      host_(host),
-      journal_(journal),
-      listener_(std::move(listener)),
-      socket_(std::move(socket)),
-      grace_(options.grace),
-      lease_(system_clock(), options.lease, options.distance),
-      beats_(options.lease, options.grace),
-      jobs_({host, journal, beats_, inbox_, sweeps_, [this](const Message& event) { tell(event); }}) {
-  orders_.emplace(host, jobs_, probes_, inbox_, grace_);
+DaemonLoop::DaemonLoop(DaemonStart start)
+    : options_(start.options),
+      host_(start.host),
+      journal_(start.journal),
+      listener_(std::move(start.listener)),
+      socket_(std::move(start.socket)),
+      leftovers_(std::move(start.leftovers)),
+      grace_(options_.grace),
+      lease_(system_clock(), options_.lease, options_.distance),
+      beats_(options_.lease, options_.grace),
+      jobs_({host_, journal_, beats_, inbox_, sweeps_, [this](const Message& event) { tell(event); }}) {
+  orders_.emplace(host_, jobs_, probes_, inbox_, grace_);
   lease_.connection_lost();  // there is none yet
 }
 
@@ -305,6 +305,7 @@ Message DaemonLoop::greeting() const {
   head["version"] = kProtocolVersion;
   head["cores"] = usable_cores();
   head["jobs"] = jobs_.list();
+  head["leftovers"] = leftovers_;
   return message;
 }
 
@@ -356,10 +357,6 @@ void DaemonLoop::say_last_words() {
 
 }  // namespace
 
-int run_daemon_loop(const DaemonOptions& options, const HostFolder& host, Journal& journal,
-                    FileDescriptor listener, const fs::path& socket) {
-  DaemonLoop loop(options, host, journal, std::move(listener), socket);
-  return loop.run();
-}
+int run_daemon_loop(DaemonStart start) { return DaemonLoop(std::move(start)).run(); }
 
 }  // namespace gnnflow

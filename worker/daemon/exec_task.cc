@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/incoming.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "worker/daemon/gone.h"
@@ -16,12 +17,23 @@ namespace {
 
 Error bad_spec(std::string message) { return {Cause::bad_data, "task.json: " + std::move(message)}; }
 
-Status copy_tree(const fs::path& from, const fs::path& to) {
+// What links lead to is copied. The stop is heard between files.
+Status copy_tree(const fs::path& from, const fs::path& to, const StopSignal& stop) {
+  if (stop.raised()) return Error{stop.cause(), "stopped while copying"};
   std::error_code error;
-  TRY(create_folders(to.parent_path()));
-  fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::overwrite_existing, error);
-  if (error) return system_error(fmt::format("copying {} to {}", from.string(), to.string()), error.value());
-  return {};
+  const auto failed = [&] {
+    return system_error(fmt::format("copying {} to {}", from.string(), to.string()), error.value());
+  };
+  if (!fs::is_directory(from, error)) {
+    fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
+    return error ? Status(failed()) : Status();
+  }
+  fs::create_directory(to, from, error);  // with its permissions
+  if (error) return failed();
+  for (fs::directory_iterator entry(from, error), end; !error && entry != end; entry.increment(error)) {
+    TRY(copy_tree(entry->path(), to / entry->path().filename(), stop));
+  }
+  return error ? Status(failed()) : Status();
 }
 
 // The way out for a program that did not do well: its own code or signal, with a report that says whose it
@@ -77,10 +89,12 @@ Result<ExecSpec> ExecSpec::read(const Json& json) {
   return spec;
 }
 
-Status stage_files(const ExecSpec& spec, const fs::path& files) {
+Status stage_files(const ExecSpec& spec, const fs::path& files, const StopSignal& stop) {
   TRY(create_folders(files));
   for (const ExecSpec::Stage& stage : spec.stages) {
-    TRY(copy_tree(stage.from, files / stage.to).within(fmt::format("input '{}'", stage.to.string())));
+    const std::string name = fmt::format("input '{}'", stage.to.string());
+    TRY(create_folders((files / stage.to).parent_path()).within(name));
+    TRY(copy_tree(stage.from, files / stage.to, stop).within(name));
   }
   return {};
 }
@@ -88,8 +102,10 @@ Status stage_files(const ExecSpec& spec, const fs::path& files) {
 Status collect_outputs(const ExecSpec& spec, const fs::path& files, const fs::path& out,
                        std::string_view program) {
   for (const auto& [name, path] : spec.outputs) {
+    const Result<fs::path> made = path_below(files.parent_path(), files.filename() / path);
+    if (!made) return Error{Cause::failed, fmt::format("output '{}': {}", name, made.error().message)};
     std::error_code error;
-    fs::file_type type = fs::symlink_status(files / path, error).type();
+    fs::file_type type = fs::symlink_status(*made, error).type();
     if (type != fs::file_type::regular && type != fs::file_type::directory) {
       return Error{Cause::failed, fmt::format("output '{}': {} {}", name, path.string(),
                                               type == fs::file_type::not_found
@@ -99,7 +115,7 @@ Status collect_outputs(const ExecSpec& spec, const fs::path& files, const fs::pa
     TRY(remove_tree(out / name));
     TRY(create_folders(out / name));
     fs::path target = out / name / path.filename();
-    fs::rename(files / path, target, error);
+    fs::rename(*made, target, error);
     if (error) return system_error(fmt::format("moving output '{}'", name), error.value());
   }
   return {};
@@ -112,7 +128,8 @@ int run_exec_task(const Task& task) {
   Result<ExecSpec> spec = ExecSpec::read(task.spec);
   if (!spec) return report_failure(*channel, spec.error());
   fs::path files = task.folder / "files";
-  if (Status staged = stage_files(*spec, files); !staged) return report_failure(*channel, staged.error());
+  if (Status staged = stage_files(*spec, files, channel->stop()); !staged)
+    return report_failure(*channel, staged.error());
   Result<ExitState> state =
       run_program({spec->command, spec->environment, files, task.token}, channel->stop());
   if (!state) return report_failure(*channel, state.error());

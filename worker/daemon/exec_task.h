@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 #include "common/wire/job_channel.h"
 
 namespace gnnflow {
@@ -21,8 +22,9 @@ struct ExecSpec {
   std::map<std::string, fs::path> outputs;  // name -> relative to files/
   static Result<ExecSpec> read(const Json& spec);
 };
-Status stage_files(const ExecSpec& spec, const fs::path& files);
-// files/a/card.md declared as `card` becomes out/card/card.md; a folder likewise, under its own name.
+Status stage_files(const ExecSpec& spec, const fs::path& files, const StopSignal& stop);
+// files/a/card.md declared as `card` becomes out/card/card.md; a folder likewise, under its own name. What
+// lies behind a link is not ours to move: refused.
 Status collect_outputs(const ExecSpec& spec, const fs::path& files, const fs::path& out,
                        std::string_view program);
 

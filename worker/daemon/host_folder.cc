@@ -33,26 +33,9 @@ Status HostFolder::make() const {
   return {};
 }
 
-Result<fs::path> HostFolder::inside(std::string_view relative) const {
-  if (relative.empty() || !is_inside(fs::path(relative))) {
-    return Error{Cause::bad_data, fmt::format("'{}' is no path inside the workspace", relative)};
-  }
-  fs::path path = root;
-  for (const std::string& part : split(relative, '/')) {
-    path /= part;
-    std::error_code ignored;
-    if (fs::is_symlink(fs::symlink_status(path, ignored))) {
-      return Error{
-          Cause::bad_data,
-          fmt::format("'{}' is a link: paths of messages are not followed over links", path.string())};
-    }
-  }
-  return path;
-}
-
 Status HostFolder::clear_tmp() const {
   std::error_code error;
-  Status first;  // what cannot be removed keeps nothing else
+  Status first;
   for (fs::directory_iterator entry(tmp(), error), end; !error && entry != end; entry.increment(error)) {
     Status removed = remove_tree(entry->path());
     if (first) first = std::move(removed);
@@ -66,10 +49,13 @@ bool HostFolder::is_leftover(std::string_view name) const {
 
 Status HostFolder::remove_leftovers() const {
   std::error_code error;
+  Status first;
   for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
-    if (is_leftover(entry->path().filename().string())) TRY(remove_tree(entry->path()));
+    if (!is_leftover(entry->path().filename().string())) continue;
+    Status removed = remove_tree(entry->path());
+    if (first) first = std::move(removed);
   }
-  return {};
+  return first;
 }
 
 }  // namespace gnnflow

@@ -1,5 +1,5 @@
 // The folder of one host entry: where everything of its daemon lies, and the only place that paths from
-// messages may name.
+// messages may name: path_below(root, path).
 #pragma once
 
 #include <string>
@@ -30,12 +30,11 @@ struct HostFolder {
   fs::path log(std::string_view token) const { return root / "logs" / (std::string(token) + ".log"); }
 
   Status make() const;
-  // root/relative, when that is a plain relative path and nothing on the way is a link.
-  Result<fs::path> inside(std::string_view relative) const;
+  // What cannot be removed keeps nothing else; the first such error.
   Status clear_tmp() const;
+  Status remove_leftovers() const;
   // What an unfinished removal or writing of the journal has left.
   bool is_leftover(std::string_view name) const;
-  Status remove_leftovers() const;
 };
 
 }  // namespace gnnflow

@@ -5,18 +5,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/wire/message_of.h"
 #include "worker/daemon/stored_files.h"
 
 namespace gnnflow {
 namespace {
 
 constexpr size_t kTailLines = 50;
-
-Message message_of(std::string_view type) {
-  Message message;
-  message.head["type"] = type;
-  return message;
-}
 
 }  // namespace
 
@@ -63,11 +58,9 @@ Status spawn_shim(const HostFolder& host, Job& job, std::function<void()> wake) 
 Status tell_go(Job& job) {
   bool told = job.channel->send(message_of("go"));
   if (job.server) {
-    Message keys = message_of("keys");
-    keys.head["public"] = job.server->keys.public_key;
-    keys.head["secret"] = job.server->keys.secret_key;
-    keys.head["port"] = job.server->port;
-    told = told && job.channel->send(keys);
+    told = told && job.channel->send(message_of("keys", {{"public", job.server->keys.public_key},
+                                                         {"secret", job.server->keys.secret_key},
+                                                         {"port", job.server->port}}));
     if (job.server->allow) told = told && job.channel->send(*job.server->allow);
   }
   if (told) return {};
@@ -80,10 +73,7 @@ void kill_group(ChildProcess& process) {
 }
 
 Message event_of(std::string_view token, std::string_view event) {
-  Message message = message_of("event");
-  message.head["token"] = token;
-  message.head["event"] = event;
-  return message;
+  return message_of("event", {{"token", token}, {"event", event}});
 }
 
 Message report_event(std::string_view token, const Message& report) {

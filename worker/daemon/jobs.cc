@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "common/base/digest.h"
+#include "common/base/incoming.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "worker/daemon/gone.h"
@@ -81,9 +82,8 @@ Result<Jobs::JobPointer> Jobs::prepare(const std::string& token, const std::stri
   std::string checkpoints = spec.text_or("checkpoints", "");
   if (!checkpoints.empty()) {
     fs::path below = fs::path(checkpoints + "/.").lexically_normal().parent_path();
-    TRY([[maybe_unused]] fs::path checked,
-        setting_.host.inside("checkpoints/" +
-                             below.lexically_relative(setting_.host.checkpoints()).string()));
+    TRY(path_below(setting_.host.root,
+                   "checkpoints" / below.lexically_relative(setting_.host.checkpoints())));
   }
   // Where it may write is this daemon's to say.
   spec["token"] = token;

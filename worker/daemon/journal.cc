@@ -74,7 +74,7 @@ JobRecord job_of(const Json& entry) {
   return job;
 }
 
-// The entry of a whole line, or null.
+// The entry of a whole line, with or without its end, or null.
 Json entry_of(std::string_view line) {
   Result<Json> parsed = Json::parse(line);
   if (!parsed) return {};
@@ -139,11 +139,17 @@ Status Journal::rewrite() {
 
 Status Journal::append(const Json& entry) {
   std::string line = line_of(entry);
+  // At the next start a line that cannot be read is a torn one, or damage.
+  const Json read = entry_of(line);
+  if (!read.is_object()) {
+    return Error{Cause::bad_data, fmt::format("{}: an entry about '{}' could not be read again",
+                                              path_.string(), entry.text_or("token", ""))};
+  }
   Status written = write_all(file_.get(), std::as_bytes(std::span(line)), path_);
   if (written) written = sync_descriptor(file_.get(), path_);
   if (written) {
     size_ += static_cast<int64_t>(line.size());
-    apply(entry);
+    apply(read);
     return {};
   }
   // Half a line (a full disk) would damage the ones after it.
@@ -153,7 +159,11 @@ Status Journal::append(const Json& entry) {
 
 Status Journal::set_epoch(int64_t epoch) { return append(epoch_entry(epoch)); }
 
-Status Journal::put(const JobRecord& job) { return append(job_entry(job)); }
+Status Journal::put(const JobRecord& job) {
+  Json entry = job_entry(job);
+  if (!entry_of(line_of(entry)).is_object()) entry["result"] = Json();
+  return append(entry);
+}
 
 Status Journal::forget(std::string_view token) {
   Json entry;

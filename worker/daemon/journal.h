@@ -27,7 +27,7 @@ struct JobRecord {
 };
 
 // One line:  {"entry":{...},"sum":"<16 hexadecimal digits of the entry's digest>"}
-// Use from one thread. What a call has returned for is durable.
+// Use from one thread. What a call has returned for is durable, and was seen to be readable.
 class Journal {
  public:
   // Reads it, drops what a crash has torn off the end, and writes it anew without what is forgotten.
@@ -38,7 +38,7 @@ class Journal {
   const std::map<std::string, JobRecord, std::less<>>& jobs() const { return jobs_; }
 
   Status set_epoch(int64_t epoch);
-  Status put(const JobRecord& job);
+  Status put(const JobRecord& job);  // without its result when that is nested too deep to be read again
   Status forget(std::string_view token);
 
  private:

@@ -51,6 +51,11 @@ const std::vector<Orders::Row>& Orders::table() {
 Orders::Orders(const HostFolder& host, Jobs& jobs, Probes& probes, Inbox& inbox, const Milliseconds& grace)
     : host_(host), jobs_(jobs), probes_(probes), inbox_(inbox), grace_(grace) {}
 
+Orders::~Orders() {
+  stop_.raise();
+  for (const auto& [token, stop] : publishing_) stop->raise();
+}
+
 void Orders::handle(const Message& order, Answer answer) {
   std::string type = order.type();
   for (const Row& row : table()) {
@@ -110,7 +115,9 @@ void Orders::ask(const Message& order, Answer answer) {
 }
 
 void Orders::cancel(const Message& order, Answer answer) {
-  jobs_.cancel(order.head.text_or("token", ""), grace_);
+  std::string token = order.head.text_or("token", "");
+  stop_publishing(token);
+  jobs_.cancel(token, grace_);
   answer(empty());
 }
 
@@ -132,20 +139,31 @@ void Orders::publish_pieces(const Message& order, Answer answer) {
     return answer(Error{Cause::bad_data, "publish: 'pieces' is no list"});
   for (const Json& piece : order.head.get("pieces").array())
     pieces.push_back(piece.is_string() ? piece.string() : "");
+  auto stop = std::make_shared<StopSignal>();
+  auto entry = publishing_.emplace(token, stop);
   later(
       effects_,
-      [this, token, to, pieces]() -> Result<Message> {
-        TRY(std::vector<PublishedPiece> published, publish(host_, token, to, pieces, &stop_));
+      [this, token, to, pieces, stop]() -> Result<Message> {
+        TRY(std::vector<PublishedPiece> published, publish(host_, token, to, pieces, stop.get()));
         Message reply = empty();
         reply.head["pieces"] = Json(Json::Array{});
         for (const PublishedPiece& piece : published) reply.head["pieces"].push_back(piece.to_json());
         return reply;
       },
-      std::move(answer));
+      [this, entry, answer = std::move(answer)](Result<Message> result) {
+        publishing_.erase(entry);
+        answer(std::move(result));
+      });
+}
+
+// Of a large output it takes long, and what waits for its turn behind it has a limit.
+void Orders::stop_publishing(std::string_view token) {
+  for (auto [at, end] = publishing_.equal_range(token); at != end; ++at) at->second->raise();
 }
 
 void Orders::discard(const Message& order, Answer answer) {
   std::string token = order.head.text_or("token", "");
+  stop_publishing(token);
   jobs_.kill(token);
   later(
       effects_,

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 
 #include "common/base/stop_signal.h"
@@ -21,7 +23,7 @@ using Answer = std::function<void(Result<Message>)>;
 class Orders {
  public:
   Orders(const HostFolder& host, Jobs& jobs, Probes& probes, Inbox& inbox, const Milliseconds& grace);
-  ~Orders() { stop_.raise(); }
+  ~Orders();
 
   void handle(const Message& order, Answer answer);
 
@@ -43,6 +45,7 @@ class Orders {
   void route(const Message& order, Answer answer);
   void listen(const Message& order, Answer answer);
   void dial(const Message& order, Answer answer);
+  void stop_publishing(std::string_view token);
   Status check_removable(std::string_view path) const;
   struct Row;
   static const std::vector<Row>& table();
@@ -52,7 +55,8 @@ class Orders {
   Probes& probes_;
   Inbox& inbox_;
   const Milliseconds& grace_;
-  StopSignal stop_;  // ends a long publish when the daemon ends
+  StopSignal stop_;  // raised when the daemon ends
+  std::multimap<std::string, std::shared_ptr<StopSignal>, std::less<>> publishing_;  // by token
   Errands effects_, questions_;
 };
 

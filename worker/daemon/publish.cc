@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "common/base/digest.h"
+#include "common/base/file_effects.h"
+#include "common/base/incoming.h"
 #include "common/base/text.h"
 
 namespace gnnflow {
@@ -18,6 +20,26 @@ struct Place {
   fs::path made, published, manifest;
   fs::path written;  // the manifest, until it is whole: a crash leaves nothing half done below outputs/
 };
+
+Status go_on(const StopSignal* stop) {
+  if (stop && stop->raised()) return Error{stop->cause(), "stopped while publishing"};
+  return {};
+}
+
+// Names stand in manifests and messages: a receiver of JSON refuses what is no UTF-8, and dump() replaces it.
+bool survives_json(const std::string& name) {
+  const Result<Json> back = Json::parse(Json(name).dump());
+  return back && back->is_string() && back->string() == name;
+}
+
+std::string escaped(std::string_view name) {
+  std::string text;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += byte >= 0x20 && byte < 0x7F ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
+  }
+  return text;
+}
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
@@ -38,6 +60,10 @@ Result<std::vector<std::string>> files_below(const fs::path& folder) {
                                type == fs::file_type::symlink ? "a link" : "neither")};
     }
     paths.push_back(entry->path().lexically_relative(folder).string());
+    if (!survives_json(paths.back())) {
+      return Error{Cause::bad_data, fmt::format("{}: names of files in outputs are UTF-8, this one is not",
+                                                escaped(entry->path().string()))};
+    }
   }
   if (error) return system_error("reading " + folder.string(), error.value());
   std::sort(paths.begin(), paths.end());
@@ -64,9 +90,10 @@ Result<PublishedPiece> already_published(const Place& place, std::string_view na
 
 Result<PublishedPiece> write_manifest(const fs::path& folder, const Place& place, std::string_view name,
                                       const StopSignal* stop) {
-  TRY(sync_tree(folder));
+  TRY(sync_tree(folder, stop));
   TRY(Json manifest, manifest_of(folder, stop));
   std::string text = manifest.dump();
+  TRY(go_on(stop));
   TRY(create_folders(place.written.parent_path(), 0700));
   TRY(write_file_atomically(place.written, text));
   TRY(rename_durably(place.written, place.manifest));
@@ -84,6 +111,7 @@ Result<PublishedPiece> publish_piece(const Place& place, std::string_view name, 
                  fmt::format("output '{}' is not there: no folder {}", name, place.made.string())};
   }
   TRY(PublishedPiece piece, write_manifest(place.made, place, name, stop));
+  TRY(go_on(stop));
   TRY(rename_durably(place.made, place.published));
   return piece;
 }
@@ -115,8 +143,8 @@ Result<Json> manifest_of(const fs::path& folder, const StopSignal* stop) {
   manifest["version"] = 1;
   manifest["files"] = Json(Json::Array{});
   for (const std::string& path : paths) {
-    if (stop && stop->raised()) return Error{stop->cause(), "stopped while publishing"};
-    TRY(std::string digest, digest_of_file(folder / path));
+    TRY(go_on(stop));
+    TRY(std::string digest, digest_of_file(folder / path, stop));
     std::error_code error;
     auto bytes = static_cast<int64_t>(fs::file_size(folder / path, error));
     if (error) return system_error("reading " + (folder / path).string(), error.value());
@@ -124,6 +152,8 @@ Result<Json> manifest_of(const fs::path& folder, const StopSignal* stop) {
     file["path"] = path;
     file["bytes"] = bytes;
     file["digest"] = digest;
+    const fs::perms mode = fs::status(folder / path, error).permissions();
+    if (!error && (mode & fs::perms::owner_exec) != fs::perms::none) file["executable"] = true;
     manifest["files"].push_back(std::move(file));
   }
   return manifest;
@@ -136,11 +166,12 @@ Result<std::vector<PublishedPiece>> publish(const HostFolder& host, std::string_
   if (!to.starts_with("outputs/")) {
     return Error{Cause::bad_data, fmt::format("'{}' is not below outputs/", to)};
   }
-  TRY(fs::path target, host.inside(to));
+  TRY(fs::path target, path_below(host.root, to));
   for (const std::string& name : pieces) {
     if (!is_name(name)) return Error{Cause::bad_data, fmt::format("'{}' is no name of an output", name)};
-    TRY([[maybe_unused]] fs::path checked, host.inside(fmt::format("{}/{}", to, name)));
+    TRY(path_below(host.root, fmt::format("{}/{}", to, name)));
   }
+  TRY(go_on(stop));  // before its turn
   TRY(make_durable_folders(host.root, target));
   std::vector<PublishedPiece> published;
   for (const std::string& name : pieces) {

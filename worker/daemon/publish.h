@@ -22,12 +22,13 @@ struct PublishedPiece {
 };
 
 // <piece>.manifest.json: {"files":[{"bytes":…,"digest":…,"path":…},
-// …],"format":"gnnflow.manifest","version":1}, canonical, files by path. Links and special files are refused
-// (`bad_data`).
+// …],"format":"gnnflow.manifest","version":1}, canonical, files by path; of one that can be run also
+// "executable":true. Links, special files and names that are no UTF-8 are refused (`bad_data`).
 Result<Json> manifest_of(const fs::path& folder, const StopSignal* stop);
 
 // Put if absent: fsync, manifest, rename, piece by piece. Whatever a crash has left of it, asked again it
-// goes on and answers the same. `not_found` when a piece is in neither place.
+// goes on and answers the same. `not_found` when a piece is in neither place. Once `stop` is raised nothing
+// more becomes an output.
 Result<std::vector<PublishedPiece>> publish(const HostFolder& host, std::string_view token,
                                             std::string_view to, const std::vector<std::string>& pieces,
                                             const StopSignal* stop = nullptr);

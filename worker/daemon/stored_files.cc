@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/incoming.h"
 #include "common/base/text.h"
 
 namespace gnnflow {
@@ -132,7 +133,7 @@ Status rename_aside_and_remove(const HostFolder& host, const fs::path& path) {
 
 Result<Json> complete_checkpoints(const HostFolder& host, std::string_view step,
                                   std::string_view resume_key) {
-  TRY(fs::path folder, host.inside(fmt::format("checkpoints/{}/{}", step, resume_key)));
+  TRY(fs::path folder, path_below(host.root, fmt::format("checkpoints/{}/{}", step, resume_key)));
   std::map<int64_t, Json> found;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -203,7 +204,7 @@ Status remove_stored(const HostFolder& host, std::string_view relative) {
   if (!allowed) {
     return Error{Cause::bad_data, fmt::format("'{}' is not below {}/", relative, join(shelf_names(), "/, "))};
   }
-  TRY(fs::path path, host.inside(relative));
+  TRY(fs::path path, path_below(host.root, relative));
   if (relative.starts_with(kIncoming)) {
     TRY(bool held, FileLock::is_held(path));
     if (held) return Error{Cause::locked, fmt::format("{} is being written", path.string())};

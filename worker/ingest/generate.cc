@@ -239,11 +239,9 @@ Status Generator::write_splits(GraphWriter& writer) {
   }
   constexpr std::string_view kNames[] = {"train", "val", "test"};
   for (int i = 0; i < 3; ++i) {
-    TRY(auto out,
-        ArrayWriter::create(writer.folder(), fmt::format("split/{}/{}/{}.npy", kNodeType, kScheme, kNames[i]),
-                            dtype_for_ids(options_.nodes), {static_cast<int64_t>(sets[i].size())}));
-    TRY(out.write_ids(sets[i]));
-    TRY(auto info, out.finish());
+    TRY(auto info,
+        write_ids(writer.folder(), fmt::format("split/{}/{}/{}.npy", kNodeType, kScheme, kNames[i]),
+                  dtype_for_ids(options_.nodes), sets[i]));
     writer.add(std::move(info));
   }
   return {};

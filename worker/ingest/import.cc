@@ -2,6 +2,7 @@
 #include "worker/ingest/import.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -15,15 +16,36 @@ namespace {
 constexpr std::pair<std::string_view, SelfLoops> kSelfLoops[] = {
     {"keep", SelfLoops::keep}, {"drop", SelfLoops::drop}, {"add", SelfLoops::add}};
 
-Error bad(const Array& array, std::string_view what) {
-  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), what)};
-}
+constexpr int64_t kMostClasses = std::numeric_limits<int32_t>::max();
 
-bool is_integer(const Array& array) { return array.dtype() <= Dtype::i8; }
+// What dataset.json says, where there is one. It comes with the set: keys that are not for us are passed
+// over.
+struct Description {
+  std::string name;
+  int64_t columns = 0;  // 0: it does not say
+};
+
+Result<Description> read_description(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return Description();
+  TRY(auto text, read_file(path, int64_t{1} << 20));
+  TRY(const Json json, Json::parse(text).within(path.string()));
+  const auto bad = [&](std::string_view what) {
+    return Error{Cause::bad_data, fmt::format("{}: {}", path.string(), what)};
+  };
+  if (!json.is_object()) return bad(fmt::format("must be a map, but is {}", json.type_name()));
+  if (json.has("name") && !json.get("name").is_string()) return bad("'name' is not a text");
+  const Json& columns = json.get("num_features");
+  if (json.has("num_features") &&
+      (!columns.is_integer() || columns.integer() < 0 || columns.integer() > kMostColumns)) {
+    return bad(fmt::format("'num_features' is {}, not a number from 0 to {}", columns.dump(), kMostColumns));
+  }
+  return Description{json.text_or("name", ""), json.integer_or("num_features", 0)};
+}
 
 struct Source {
   fs::path folder;
-  Json description = Json::Object{};  // dataset.json, where there is one
+  Description description;
   Array edges, labels;
   SourceFeatures features;
   int64_t nodes = 0;
@@ -36,10 +58,7 @@ Result<Source> open_source(const fs::path& folder) {
   }
   Source source;
   source.folder = folder;
-  if (fs::exists(folder / "dataset.json", ignored)) {
-    TRY(auto text, read_file(folder / "dataset.json", int64_t{1} << 20));
-    TRY(source.description, Json::parse(text).within((folder / "dataset.json").string()));
-  }
+  TRY(source.description, read_description(folder / "dataset.json"));
   for (const auto& [name, array] :
        {std::pair{"edge_index.npy", &source.edges}, {"label.npy", &source.labels}}) {
     if (!fs::exists(folder / name, ignored)) {
@@ -48,25 +67,24 @@ Result<Source> open_source(const fs::path& folder) {
     }
     TRY(*array, Array::open(folder / name));
   }
-  if (source.labels.shape().size() != 1 || !is_integer(source.labels))
-    return bad(source.labels, "is not a list of integers");
+  if (source.labels.shape().size() != 1 || !is_integer(source.labels.dtype()))
+    return bad_array(source.labels, "is not a list of integers");
   source.nodes = source.labels.rows();
-  TRY(source.features,
-      open_source_features(folder, source.nodes, source.description.integer_or("num_features", 0)));
+  TRY(source.features, open_source_features(folder, source.nodes, source.description.columns));
   return source;
 }
 
 // Rows of edge_index [2, E] as two views.
 Result<EdgeList> edges_of(const Source& source) {
   const Array& index = source.edges;
-  const bool ids = index.dtype() == Dtype::i4 || index.dtype() == Dtype::i8;
-  if (!ids || index.shape().size() != 2 || index.rows() != 2) return bad(index, "is not [2, E] of i4 or i8");
+  if (!is_id(index.dtype()) || index.shape().size() != 2 || index.rows() != 2)
+    return bad_array(index, "is not [2, E] of i4 or i8");
   const IdView all(index);
   const int64_t count = index.columns();
   for (int64_t i = 0; i < 2 * count; ++i) {
     if (all[i] < 0 || all[i] >= source.nodes) {
-      return bad(index, fmt::format("id {} at [{}, {}] is not below the {} nodes", all[i], i / count,
-                                    i % count, source.nodes));
+      return bad_array(index, fmt::format("id {} at [{}, {}] is not below the {} nodes", all[i], i / count,
+                                          i % count, source.nodes));
     }
   }
   return EdgeList{all.slice(0, count), all.slice(count, count), source.nodes};
@@ -76,7 +94,11 @@ Status write_labels(const Source& source, GraphWriter& writer) {
   int64_t classes = 0;
   for (int64_t i = 0; i < source.nodes; ++i) {
     const int64_t label = source.labels.integer(i);
-    if (label < -1) return bad(source.labels, fmt::format("label {} of node {} is below -1", label, i));
+    if (label < -1) return bad_array(source.labels, fmt::format("label {} of node {} is below -1", label, i));
+    if (label >= kMostClasses) {
+      return bad_array(source.labels, fmt::format("label {} of node {}: there can be at most {} classes",
+                                                  label, i, kMostClasses));
+    }
     classes = std::max(classes, label + 1);
   }
   TRY(auto writer_of_labels,
@@ -90,17 +112,19 @@ Status write_labels(const Source& source, GraphWriter& writer) {
 }
 
 Result<std::vector<int64_t>> sorted_set(const Array& array, int64_t nodes) {
-  if (!is_integer(array) || array.shape().size() != 1) return bad(array, "is not a list of ids");
+  if (!is_integer(array.dtype()) || array.shape().size() != 1)
+    return bad_array(array, "is not a list of ids");
   std::vector<int64_t> ids;
   for (int64_t i = 0; i < array.rows(); ++i) {
     ids.push_back(array.integer(i));
     if (ids.back() < 0 || ids.back() >= nodes) {
-      return bad(array, fmt::format("id {} at position {} is not below the {} nodes", ids.back(), i, nodes));
+      return bad_array(array,
+                       fmt::format("id {} at position {} is not below the {} nodes", ids.back(), i, nodes));
     }
   }
   std::sort(ids.begin(), ids.end());
   const auto twice = std::adjacent_find(ids.begin(), ids.end());
-  if (twice != ids.end()) return bad(array, fmt::format("has node {} twice", *twice));
+  if (twice != ids.end()) return bad_array(array, fmt::format("has node {} twice", *twice));
   return ids;
 }
 
@@ -114,13 +138,11 @@ Status write_splits(const Source& source, GraphWriter& writer) {
     TRY(auto ids, sorted_set(array, source.nodes));
     for (const int64_t id : ids) {
       std::string_view& set = set_of[static_cast<size_t>(id)];
-      if (!set.empty()) return bad(array, fmt::format("node {} is in {} already", id, set));
+      if (!set.empty()) return bad_array(array, fmt::format("node {} is in {} already", id, set));
       set = name;
     }
-    TRY(auto out, ArrayWriter::create(writer.folder(), fmt::format("split/node/{}/{}.npy", kScheme, name),
-                                      dtype_for_ids(source.nodes), {static_cast<int64_t>(ids.size())}));
-    TRY(out.write_ids(ids));
-    TRY(auto info, out.finish());
+    TRY(auto info, write_ids(writer.folder(), fmt::format("split/node/{}/{}.npy", kScheme, name),
+                             dtype_for_ids(source.nodes), ids));
     writer.add(std::move(info));
   }
   return {};
@@ -184,7 +206,7 @@ Result<GraphIndex> import_graph(const fs::path& folder, const fs::path& target, 
   TRY(auto digest, digest_of_source(folder));
   index.provenance =
       Json::Object{{"command", "import"}, {"options", options.to_json()}, {"input_digest", digest}};
-  if (source.description.get("name").is_string()) index.provenance["name"] = source.description.get("name");
+  if (!source.description.name.empty()) index.provenance["name"] = source.description.name;
   return writer.commit();
 }
 

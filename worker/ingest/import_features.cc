@@ -12,10 +12,6 @@
 namespace gnnflow {
 namespace {
 
-Error bad(const Array& array, std::string_view what) {
-  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), what)};
-}
-
 // An absent file is an array that is not present.
 Result<Array> open_if_there(const fs::path& path) {
   std::error_code ignored;
@@ -58,7 +54,7 @@ void normalize(std::span<float> row) {
 
 Status check_finite(std::span<const float> row, int64_t node, const Array& source) {
   for (const float value : row) {
-    if (!std::isfinite(value)) return bad(source, fmt::format("row {} holds {}", node, value));
+    if (!std::isfinite(value)) return bad_array(source, fmt::format("row {} holds {}", node, value));
   }
   return {};
 }
@@ -92,14 +88,14 @@ Result<SparseRows> rows_of_csr(const SourceFeatures& source, int64_t nodes) {
   for (int64_t i = 0; i < nodes; ++i) {
     const int64_t from = source.indptr.integer(i), to = source.indptr.integer(i + 1);
     if (from != rows.indptr.back() || to < from || to > entries) {
-      return bad(source.indptr,
-                 fmt::format("row {} runs from {} to {}, with {} entries in all", i, from, to, entries));
+      return bad_array(source.indptr, fmt::format("row {} runs from {} to {}, with {} entries in all", i,
+                                                  from, to, entries));
     }
     for (int64_t at = from; at < to; ++at) {
       const int64_t column = source.indices.integer(at);
       if (column < 0 || column >= source.columns) {
-        return bad(source.indices,
-                   fmt::format("column {} at position {} is not below {}", column, at, source.columns));
+        return bad_array(source.indices,
+                         fmt::format("column {} at position {} is not below {}", column, at, source.columns));
       }
       rows.columns.push_back(static_cast<int32_t>(column));
       if (source.values.present()) rows.values.push_back(value_at(source.values, at));
@@ -110,8 +106,8 @@ Result<SparseRows> rows_of_csr(const SourceFeatures& source, int64_t nodes) {
     rows.indptr.push_back(to);
   }
   if (rows.indptr.back() != entries) {
-    return bad(source.indptr,
-               fmt::format("ends with {}, but there are {} entries", rows.indptr.back(), entries));
+    return bad_array(source.indptr,
+                     fmt::format("ends with {}, but there are {} entries", rows.indptr.back(), entries));
   }
   return rows;
 }
@@ -157,23 +153,52 @@ Status write_sparse(SparseRows rows, bool row_normalize, GraphWriter& writer) {
   return {};
 }
 
+Error too_wide(const Array& array, std::string_view what) {
+  return bad_array(array, fmt::format("{}: there can be at most {} columns", what, kMostColumns));
+}
+
+// REQUIRES: told_columns are 0 to kMostColumns.
 Status set_columns(SourceFeatures& features, int64_t told_columns) {
   features.columns = told_columns;
+  if (features.dense.columns() > kMostColumns)
+    return too_wide(features.dense, fmt::format("has {}", features.dense.columns()));
+  if (features.bits.columns() > kMostColumns / 8)
+    return too_wide(features.bits, fmt::format("has {} bytes a row", features.bits.columns()));
   if (features.bits.present()) {
     if (told_columns == 0) features.columns = features.bits.columns() * 8;
     if ((features.columns + 7) / 8 != features.bits.columns()) {
-      return bad(features.bits, fmt::format("has {} bytes a row, not what {} columns take",
-                                            features.bits.columns(), features.columns));
+      return bad_array(features.bits, fmt::format("has {} bytes a row, not what {} columns take",
+                                                  features.bits.columns(), features.columns));
     }
-  } else if (told_columns == 0) {
+  } else if (features.indptr.present() && told_columns == 0) {
     for (int64_t i = 0; i < features.indices.rows(); ++i) {
-      features.columns = std::max(features.columns, features.indices.integer(i) + 1);
+      const int64_t column = features.indices.integer(i);
+      if (column >= kMostColumns)
+        return too_wide(features.indices, fmt::format("column {} at position {}", column, i));
+      features.columns = std::max(features.columns, column + 1);
     }
   }
   return {};
 }
 
-bool is_integer(const Array& array) { return array.dtype() <= Dtype::i8; }
+bool is_list(const Array& array) { return array.shape().size() == 1; }
+
+Status check_sparse(const SourceFeatures& features, int64_t nodes, const fs::path& folder) {
+  const Array &indptr = features.indptr, &indices = features.indices, &values = features.values;
+  if (!is_list(indptr) || !is_integer(indptr.dtype()) || indptr.rows() != nodes + 1) {
+    return bad_array(indptr, fmt::format("is not a list of {} offsets", nodes + 1));
+  }
+  if (!indices.present()) {
+    return Error{Cause::bad_data,
+                 fmt::format("{}: has feat_indptr.npy but no feat_indices.npy", folder.string())};
+  }
+  if (!is_list(indices) || !is_integer(indices.dtype()))
+    return bad_array(indices, "is not a list of columns");
+  if (values.present() && (!is_list(values) || values.rows() != indices.rows())) {
+    return bad_array(values, fmt::format("is not a list of {} values", indices.rows()));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -193,25 +218,13 @@ Result<SourceFeatures> open_source_features(const fs::path& folder, int64_t node
   }
   for (const Array* table : {&features.dense, &features.bits}) {
     if (table->present() && (table->shape().size() != 2 || table->rows() != nodes)) {
-      return bad(*table, fmt::format("is not a table of {} rows", nodes));
+      return bad_array(*table, fmt::format("is not a table of {} rows", nodes));
     }
   }
-  if (features.bits.present() && features.bits.dtype() != Dtype::u1) return bad(features.bits, "holds no u1");
-  if (features.indptr.present()) {
-    if (!is_integer(features.indptr) || features.indptr.rows() != nodes + 1) {
-      return bad(features.indptr, fmt::format("is not a list of {} offsets", nodes + 1));
-    }
-    if (!features.indices.present()) {
-      return Error{Cause::bad_data,
-                   fmt::format("{}: has feat_indptr.npy but no feat_indices.npy", folder.string())};
-    }
-    if (!is_integer(features.indices)) return bad(features.indices, "holds no integers");
-    if (features.values.present() && features.values.rows() != features.indices.rows()) {
-      return bad(features.values, fmt::format("has {} values for {} entries", features.values.rows(),
-                                              features.indices.rows()));
-    }
-  }
-  if (features.indptr.present() || features.bits.present()) TRY(set_columns(features, told_columns));
+  if (features.bits.present() && features.bits.dtype() != Dtype::u1)
+    return bad_array(features.bits, "holds no u1");
+  if (features.indptr.present()) TRY(check_sparse(features, nodes, folder));
+  TRY(set_columns(features, told_columns));
   return features;
 }
 

@@ -2,9 +2,13 @@
 // holds.
 #pragma once
 
+#include <limits>
+
 #include "common/graph/graph_dir.h"
 
 namespace gnnflow {
+
+constexpr int64_t kMostColumns = std::numeric_limits<int32_t>::max();  // those of sparse rows are i4
 
 // The arrays of the source; which are present says which kind it is.
 struct SourceFeatures {

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "common/graph/array_json.h"
+
 namespace gnnflow {
 namespace {
 
@@ -18,8 +20,10 @@ class PartWriter {
 
  private:
   int64_t count() const { return static_cast<int64_t>(plan_.originals.size()); }
-  Status keep(Result<ArrayInfo> info);
-  Status write_ids(std::string path, Dtype dtype, std::span<const int64_t> ids);
+  Status keep(Result<ArrayInfo> info) { return gnnflow::keep(index_.arrays, std::move(info)); }
+  Status write_ids(std::string path, Dtype dtype, std::span<const int64_t> ids) {
+    return keep(gnnflow::write_ids(folder_, std::move(path), dtype, ids));
+  }
   Status write_rows(const Array& source, std::string path);
   Status write_sparse_features(const NodeArrays& node);
   Status write_nodes();
@@ -32,19 +36,6 @@ class PartWriter {
   const fs::path folder_;
   GraphIndex index_;
 };
-
-Status PartWriter::keep(Result<ArrayInfo> info) {
-  if (!info) return std::move(info).error();
-  std::string path = info->path;
-  index_.arrays[std::move(path)] = std::move(*info);
-  return {};
-}
-
-Status PartWriter::write_ids(std::string path, Dtype dtype, std::span<const int64_t> ids) {
-  TRY(auto out, ArrayWriter::create(folder_, std::move(path), dtype, {static_cast<int64_t>(ids.size())}));
-  TRY(out.write_ids(ids));
-  return keep(out.finish());
-}
 
 Status PartWriter::write_rows(const Array& source, std::string path) {
   std::vector<int64_t> shape = source.shape();
@@ -154,8 +145,8 @@ Status PartWriter::write_edges() {
 }
 
 Status PartWriter::write_part_json() {
-  const Json part = Json::Object{{"format", "gnnflow-part"},
-                                 {"version", 1},
+  const Json part = Json::Object{{"format", kPartFormat},
+                                 {"version", kPartVersion},
                                  {"part", plan_.part},
                                  {"parts", plan_.parts},
                                  {"graph_digest", plan_.graph_digest}};

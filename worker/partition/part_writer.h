@@ -2,10 +2,15 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "common/graph/partition_dir.h"
 
 namespace gnnflow {
+
+constexpr std::string_view kPartFormat = "gnnflow-part";  // of part.json
+constexpr int64_t kPartVersion = 1;
 
 struct PartPlan {
   int part = 0, parts = 0;

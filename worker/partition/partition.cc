@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "common/graph/array_json.h"
 #include "common/sampler/pick.h"
 #include "worker/partition/balance.h"
 #include "worker/partition/metis.h"
@@ -94,28 +95,14 @@ Result<Relabelling> relabel(std::span<const int32_t> assignment, int parts) {
   return ids;
 }
 
-Status keep(PartitionIndex& index, Result<ArrayInfo> info) {
-  if (!info) return std::move(info).error();
-  std::string path = info->path;
-  index.arrays[std::move(path)] = std::move(*info);
-  return {};
-}
-
-Status write_ids(const fs::path& folder, std::string path, Dtype dtype, std::span<const int64_t> ids,
-                 PartitionIndex& index) {
-  TRY(auto out, ArrayWriter::create(folder, std::move(path), dtype, {static_cast<int64_t>(ids.size())}));
-  TRY(out.write_ids(ids));
-  return keep(index, out.finish());
-}
-
 Status write_maps(const fs::path& folder, std::span<const int32_t> assignment, const Relabelling& ids,
                   PartitionIndex& index) {
   const auto nodes = static_cast<int64_t>(assignment.size());
   const Dtype dtype = dtype_for_ids(nodes);
-  TRY(keep(index, write_array(folder, "assignment/node.npy", Dtype::i4, {nodes}, assignment)));
-  TRY(write_ids(folder, "maps/node/orig_of_new.npy", dtype, ids.original_of_new, index));
+  TRY(keep(index.arrays, write_array(folder, "assignment/node.npy", Dtype::i4, {nodes}, assignment)));
+  TRY(keep(index.arrays, write_ids(folder, "maps/node/orig_of_new.npy", dtype, ids.original_of_new)));
   const std::vector<int64_t> wide(ids.new_of_original.begin(), ids.new_of_original.end());
-  return write_ids(folder, "maps/node/new_of_orig.npy", dtype, wide, index);
+  return keep(index.arrays, write_ids(folder, "maps/node/new_of_orig.npy", dtype, wide));
 }
 
 Status write_splits(const fs::path& folder, const GraphDir& graph, PartitionIndex& index) {
@@ -127,7 +114,7 @@ Status write_splits(const fs::path& folder, const GraphDir& graph, PartitionInde
       TRY(auto out, ArrayWriter::create(folder, fmt::format("split/node/{}/{}.npy", scheme, name),
                                         ids->dtype(), ids->shape()));
       TRY(out.write(std::span(ids->data(), static_cast<size_t>(ids->rows() * ids->row_bytes()))));
-      TRY(keep(index, out.finish()));
+      TRY(keep(index.arrays, out.finish()));
     }
   }
   return {};

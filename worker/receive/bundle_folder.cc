@@ -70,10 +70,14 @@ Result<BundleFolder> BundleFolder::open(const Json& request) {
     if (parts.size() != 2 || (parts[0] != "bin" && parts[0] != "lib"))
       return Error{Cause::bad_data, fmt::format("'{}' is no name in a bundle", file.path)};
   }
-  TRY(create_folders(root / "files"));
-  TRY(path_below(root, "files"));
-  TRY(FileLock lock, take_lock(root / "lock"));
-  BundleFolder folder(root, std::move(lock));
+  Result<FileLock> lock = Error{};
+  do {
+    TRY(create_folders(root / "files"));
+    TRY(path_below(root, "files"));
+    lock = take_lock(root / "lock");
+  } while (!lock && lock.error().cause == Cause::not_found);  // taken away meanwhile, the lock with it
+  if (!lock) return lock.error();
+  BundleFolder folder(root, std::move(*lock));
   folder.digest_ = digest;
   folder.files_ = std::move(files);
   folder.read_verified();

@@ -19,18 +19,8 @@ Error gone(std::string message) { return {Cause::unreachable, std::move(message)
 
 }  // namespace
 
-Message message_of(std::string_view type) {
-  Message message;
-  message.head["type"] = type;
-  return message;
-}
-
 Message refusal(const Error& error) {
-  Message message = message_of("reply");
-  message.head["ok"] = false;
-  message.head["cause"] = name_of(error.cause);
-  message.head["message"] = error.message;
-  return message;
+  return message_of("reply", {{"ok", false}, {"cause", name_of(error.cause)}, {"message", error.message}});
 }
 
 Frames::Frames(int in, int out) : in_(in), out_(out), buffer_(kReadBytes, '\0') {

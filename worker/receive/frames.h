@@ -9,7 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
-#include "common/wire/message.h"
+#include "common/wire/message_of.h"
 
 namespace gnnflow {
 
@@ -52,7 +52,6 @@ class Ticker {
   std::jthread thread_;
 };
 
-Message message_of(std::string_view type);
 Message refusal(const Error& error);
 
 }  // namespace gnnflow

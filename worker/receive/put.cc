@@ -146,7 +146,7 @@ Status Put::lock_all(Deadline patience) {
 Status Put::lock_one(size_t index, Deadline patience) {
   const WantedFile& file = wanted_[index];
   const IncomingFile::Place place{targets_[index], incoming_ / (file.digest + ".part"), file.bytes,
-                                  file.digest};
+                                  file.digest, file.executable};
   Result<std::optional<IncomingFile>> begun = IncomingFile::begin_when_free(place, patience, [&]() -> Status {
     ticker_.set_waits("for another controller that sends " + place.target.string());
     return {};

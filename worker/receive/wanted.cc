@@ -26,7 +26,8 @@ Result<std::vector<WantedFile>> files_of(const Json& request, std::string_view a
   std::vector<WantedFile> files;
   for (const Json& row : request.get("files").array()) {
     WantedFile file{(folder / row.text_or("path", "")).string(), row.integer_or("bytes", -1),
-                    row.integer_or("offset", 0), row.text_or("digest", "")};
+                    row.integer_or("offset", 0), row.text_or("digest", ""),
+                    row.boolean_or("executable", false)};
     if (!is_inside(file.path))
       return bad_request(fmt::format("'{}' is not a plain relative path", file.path));
     if (!is_digest(file.digest))

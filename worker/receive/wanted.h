@@ -14,6 +14,7 @@ struct WantedFile {
   std::string path;
   int64_t bytes = 0, offset = 0;
   std::string digest;
+  bool executable = false;
 };
 
 Result<fs::path> root_of(const Json& request);  // absolute

@@ -9,9 +9,10 @@
 namespace gnnflow {
 
 int print_failure(const Error& error) {
-  // Through `gnnflow graph` it was called by that name.
+  // `gnnflow graph` and `gnnflow partition` hand over with their own names.
   const std::string_view called = program_invocation_short_name;
-  fmt::print(stderr, "{}: {}\n", called.starts_with("gnnflow") ? called : "gnnflow-worker", error.message);
+  const bool handed_over = called == "gnnflow" || called == "gnnflow graph";
+  fmt::print(stderr, "{}: {}\n", handed_over ? "gnnflow" : "gnnflow-worker", error.message);
   return exit_code(error.cause);
 }
 

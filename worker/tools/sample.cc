@@ -60,6 +60,7 @@ Result<SampledGraph> open_graph(const fs::path& folder) {
 
 Result<SampledGraph> open_partition(const fs::path& folder) {
   TRY(auto partition, PartitionDir::open(folder));
+  TRY(partition.check_maps());
   ShardOptions options;
   options.partition = folder;
   for (int part = 0; part < partition.index().parts; ++part) options.mapped.push_back(part);

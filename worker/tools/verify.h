@@ -16,7 +16,6 @@ Status verify_partition(const PartitionDir& partition, VerifyCounts& counts);
 
 // What both use.
 Status verify_digest(const fs::path& folder, const ArrayInfo& info, VerifyCounts& counts);
-Status verify_ids_below(const Array& ids, int64_t limit);
 Status verify_split(const Split& split, int64_t nodes);  // disjoint; opening has checked the rest
 
 }  // namespace gnnflow

@@ -9,10 +9,6 @@
 namespace gnnflow {
 namespace {
 
-Error bad(const Array& array, std::string text) {
-  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), text)};
-}
-
 bool is_finite(const Array& array, int64_t i) {
   const auto at = static_cast<size_t>(i);
   switch (array.dtype()) {
@@ -37,19 +33,19 @@ Status verify_finite(const Array& array) {
     if (wrong++ == 0) first = i;
   }
   if (wrong == 0) return {};
-  return bad(array, fmt::format("{} values are NaN or infinite, the first in row {}, column {}", wrong,
-                                first / array.columns(), first % array.columns()));
+  return bad_array(array, fmt::format("{} values are NaN or infinite, the first in row {}, column {}", wrong,
+                                      first / array.columns(), first % array.columns()));
 }
 
 Status verify_labels(const NodeArrays& node) {
   if (!node.labels.present()) return {};
-  if (node.labels.dtype() > Dtype::i8) return verify_finite(node.labels);
+  if (!is_integer(node.labels.dtype())) return verify_finite(node.labels);
   const int64_t count = node.labels.rows() * node.labels.columns();
   for (int64_t i = 0; i < count; ++i) {
     const int64_t label = node.labels.integer(i);
     if (label < -1 || label >= std::max<int64_t>(node.classes, 2)) {
-      return bad(node.labels,
-                 fmt::format("label {} at position {} is not below the {} classes", label, i, node.classes));
+      return bad_array(node.labels, fmt::format("label {} at position {} is not below the {} classes", label,
+                                                i, node.classes));
     }
   }
   return {};
@@ -57,7 +53,7 @@ Status verify_labels(const NodeArrays& node) {
 
 Status verify_node(const NodeArrays& node) {
   if (node.features.present()) TRY(verify_finite(node.features));
-  if (node.feature_indices.present()) TRY(verify_ids_below(node.feature_indices, node.feature_columns));
+  if (node.feature_indices.present()) TRY(check_ids(node.feature_indices, node.feature_columns));
   if (node.feature_values.present()) TRY(verify_finite(node.feature_values));
   TRY(verify_labels(node));
   for (const auto& [scheme, split] : node.splits) TRY(verify_split(split, node.count));
@@ -78,16 +74,6 @@ Status verify_digest(const fs::path& folder, const ArrayInfo& info, VerifyCounts
   return {};
 }
 
-Status verify_ids_below(const Array& ids, int64_t limit) {
-  const int64_t count = ids.rows() * ids.columns();
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t id = ids.integer(i);
-    if (id < 0 || id >= limit)
-      return bad(ids, fmt::format("id {} at position {} is not below {}", id, i, limit));
-  }
-  return {};
-}
-
 Status verify_split(const Split& split, int64_t nodes) {
   std::vector<const Array*> owner(static_cast<size_t>(nodes));
   for (const Array* ids : {&split.train, &split.val, &split.test}) {
@@ -96,7 +82,7 @@ Status verify_split(const Split& split, int64_t nodes) {
       const int64_t id = ids->integer(i);
       const Array*& other = owner[static_cast<size_t>(id)];
       if (other != nullptr) {
-        return bad(
+        return bad_array(
             *ids, fmt::format("id {} at position {} is in {} too", id, i, other->path().filename().string()));
       }
       other = ids;
@@ -111,9 +97,9 @@ Status verify_graph(const GraphDir& graph, int64_t sources, VerifyCounts& counts
     counts.nodes += node.count;
   }
   for (const auto& [name, relation] : graph.relations()) {
-    TRY(verify_ids_below(relation.indices,
-                         sources >= 0 ? sources : graph.index().nodes.at(RelationName::parse(name)->source)));
-    if (relation.edge_ids.present()) TRY(verify_ids_below(relation.edge_ids, INT64_MAX));
+    TRY(check_ids(relation.indices,
+                  sources >= 0 ? sources : graph.index().nodes.at(RelationName::parse(name)->source)));
+    if (relation.edge_ids.present()) TRY(check_ids(relation.edge_ids, INT64_MAX));
     counts.edges += relation.indices.rows();
   }
   for (const auto& [path, info] : graph.index().arrays) TRY(verify_digest(graph.folder(), info, counts));

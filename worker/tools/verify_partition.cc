@@ -4,35 +4,31 @@
 #include <fmt/format.h>
 
 #include "common/base/text.h"
+#include "worker/partition/part_writer.h"
 #include "worker/tools/verify.h"
 
 namespace gnnflow {
 namespace {
 
-Error bad(const Array& array, std::string text) {
-  return Error{Cause::bad_data, fmt::format("{}: {}", array.path().string(), text)};
-}
-
 Status verify_maps(const PartitionDir& partition, const std::string& type) {
   const Array& forward = partition.new_of_original(type);
   const Array& backward = partition.original_of_new(type);
   const int64_t nodes = partition.ranges(type).count();
-  TRY(verify_ids_below(forward, nodes));
-  TRY(verify_ids_below(backward, nodes));
+  TRY(partition.check_maps(type));
   for (int64_t original = 0; original < nodes; ++original) {
     const int64_t id = forward.integer(original);
     if (backward.integer(id) != original) {
-      return bad(forward,
-                 fmt::format("position {} says new id {}, but orig_of_new.npy says that this is node {}",
-                             original, id, backward.integer(id)));
+      return bad_array(
+          forward, fmt::format("position {} says new id {}, but orig_of_new.npy says that this is node {}",
+                               original, id, backward.integer(id)));
     }
   }
   for (int part = 0; part < partition.index().parts; ++part) {
     const auto& begin = partition.ranges(type).begin;
     for (int64_t id = begin[static_cast<size_t>(part)] + 1; id < begin[static_cast<size_t>(part) + 1]; ++id) {
       if (backward.integer(id) <= backward.integer(id - 1)) {
-        return bad(backward, fmt::format("original id {} at position {} does not ascend inside part {}",
-                                         backward.integer(id), id, part));
+        return bad_array(backward, fmt::format("original id {} at position {} does not ascend inside part {}",
+                                               backward.integer(id), id, part));
       }
     }
   }
@@ -49,12 +45,12 @@ Status verify_assignment(const PartitionDir& partition, const std::string& type)
   TRY(auto assignment, Array::open(partition.folder(), found->second));
   const Ranges& ranges = partition.ranges(type);
   if (assignment.rows() != ranges.count())
-    return bad(assignment, fmt::format("has {} rows, not {}", assignment.rows(), ranges.count()));
+    return bad_array(assignment, fmt::format("has {} rows, not {}", assignment.rows(), ranges.count()));
   for (int64_t original = 0; original < ranges.count(); ++original) {
     const int owner = ranges.owner_of(partition.new_of_original(type).integer(original));
     if (assignment.integer(original) != owner) {
-      return bad(assignment, fmt::format("node {} is in part {}, but its new id is in part {}", original,
-                                         assignment.integer(original), owner));
+      return bad_array(assignment, fmt::format("node {} is in part {}, but its new id is in part {}",
+                                               original, assignment.integer(original), owner));
     }
   }
   return {};
@@ -78,8 +74,16 @@ Status verify_part_json(const PartitionDir& partition, int part) {
   const fs::path path = part_folder(partition.folder(), part) / "part.json";
   TRY(auto text, read_file(path));
   TRY(auto json, Json::parse(text).within(path.string()));
-  if (json.integer_or("part", -1) != part || json.integer_or("parts", -1) != partition.index().parts ||
-      json.text_or("graph_digest", "") != partition.index().graph_digest) {
+  Fields fields(json, path.string());
+  const std::string format = fields.text("format"), graph = fields.text("graph_digest");
+  const int64_t version = fields.integer("version"), own = fields.integer("part"),
+                parts = fields.integer("parts");
+  if (json.has("format") && format != kPartFormat)
+    fields.fail(fmt::format("'format' is '{}', not '{}'", format, kPartFormat));
+  if (json.has("version") && version != kPartVersion)
+    fields.fail(fmt::format("version {} of the format; this program knows {}", version, kPartVersion));
+  TRY(fields.finish());
+  if (own != part || parts != partition.index().parts || graph != partition.index().graph_digest) {
     return Error{Cause::bad_data,
                  fmt::format("{}: is not of part {} of this partition", path.string(), part)};
   }
@@ -91,9 +95,9 @@ Status verify_degrees(const NodeArrays& node, const RelationArrays& relation) {
   const auto offsets = relation.indptr.as<int64_t>();
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     if (node.degree.integer(static_cast<int64_t>(i)) != offsets[i + 1] - offsets[i]) {
-      return bad(node.degree,
-                 fmt::format("degree {} at position {}, but the row has {} edges",
-                             node.degree.integer(static_cast<int64_t>(i)), i, offsets[i + 1] - offsets[i]));
+      return bad_array(node.degree, fmt::format("degree {} at position {}, but the row has {} edges",
+                                                node.degree.integer(static_cast<int64_t>(i)), i,
+                                                offsets[i + 1] - offsets[i]));
     }
   }
   return {};
@@ -109,8 +113,8 @@ Status verify_part_nodes(const PartitionDir& partition, const GraphDir& graph, i
   }
   for (int64_t i = 0; i < node.count; ++i) {
     if (node.original.integer(i) != originals.integer(begin + i)) {
-      return bad(node.original, fmt::format("id {} at position {}, but orig_of_new.npy says {}",
-                                            node.original.integer(i), i, originals.integer(begin + i)));
+      return bad_array(node.original, fmt::format("id {} at position {}, but orig_of_new.npy says {}",
+                                                  node.original.integer(i), i, originals.integer(begin + i)));
     }
   }
   return {};
@@ -128,13 +132,13 @@ Status verify_part_split(const PartitionDir& partition, const GraphDir& graph, i
       const int64_t id = ids->integer(i);
       if (partition.ranges(type).owner_of(partition.new_of_original(type).integer(id)) != part) continue;
       if (next >= rows->rows() || graph.node(type).original.integer(rows->integer(next)) != id) {
-        return bad(*ids, fmt::format("node {} of part {} is not at position {} of {}", id, part, next,
-                                     rows->path().string()));
+        return bad_array(*ids, fmt::format("node {} of part {} is not at position {} of {}", id, part, next,
+                                           rows->path().string()));
       }
       ++next;
     }
     if (rows->present() && next != rows->rows()) {
-      return bad(*rows, fmt::format("row at position {} is in no list of the whole graph", next));
+      return bad_array(*rows, fmt::format("row at position {} is in no list of the whole graph", next));
     }
   }
   return {};
@@ -145,7 +149,7 @@ Status verify_part(const PartitionDir& partition, int part, VerifyCounts& counts
   TRY(verify_part_json(partition, part));
   for (const auto& [name, relation] : graph.relations()) {
     const auto types = RelationName::parse(name);
-    TRY(verify_ids_below(relation.indices, partition.ranges(types->source).count()));
+    TRY(check_ids(relation.indices, partition.ranges(types->source).count()));
     if (graph.relations().size() == 1) TRY(verify_degrees(graph.node(types->destination), relation));
   }
   TRY(verify_graph(graph, INT64_MAX, counts));

@@ -8,10 +8,6 @@
 namespace gnnflow {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 SampleOptions sample_options(const LoaderOptions& options) {
   return {options.fanout, std::string(kRelation), !options.table.has_value()};
 }

@@ -2,6 +2,7 @@
 // timing.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +16,10 @@
 #include "worker/trainer/seed_schedule.h"
 
 namespace gnnflow {
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 // A batch ready to be computed on.
 struct PreparedBatch {

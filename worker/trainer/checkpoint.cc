@@ -2,8 +2,10 @@
 #include "worker/trainer/checkpoint.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <set>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "common/base/digest.h"
@@ -159,22 +161,39 @@ Result<Json> read_index(const std::string& text, std::string_view where, Checkpo
 }
 
 Status check_files(const Json& listed, const CheckpointFiles& files, std::string_view where) {
+  Fields all(listed, fmt::format("{}/{}: files", where, kIndex));
   for (const char* name : {kWeights, kOptimizer, kBest}) {
-    if (!listed.has(name))
-      return Error{Cause::bad_data, fmt::format("{}: {} does not list {}", where, kIndex, name)};
+    Fields entry(all.map(name), fmt::format("{}/{}: files: {}", where, kIndex, name));
+    const int64_t bytes = entry.integer("bytes");
+    const std::string digest = entry.text("digest");
+    TRY(entry.finish());
     const auto found = files.find(name);
     if (found == files.end()) return Error{Cause::bad_data, fmt::format("{}: {} is missing", where, name)};
-    const int64_t bytes = listed.get(name).integer_or("bytes", -1);
     if (bytes != static_cast<int64_t>(found->second.size())) {
       return Error{Cause::bad_data,
                    fmt::format("{}/{}: has {} bytes, not {}", where, name, found->second.size(), bytes)};
     }
-    if (digest_of(found->second) != listed.get(name).text_or("digest", "")) {
+    if (digest_of(found->second) != digest) {
       return Error{Cause::bad_data,
                    fmt::format("{}/{}: its content is not what checkpoint.json says", where, name)};
     }
   }
-  return {};
+  return all.finish();
+}
+
+// Both folders change places in one step, so that `target` is whole at every moment. Some file systems of
+// networks cannot; there it is missing for a moment.
+Status replace(const fs::path& target, const fs::path& fresh) {
+  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+    TRY(sync_folder(target.parent_path()));
+    TRY(sync_folder(fresh.parent_path()));
+    return remove_tree(fresh);
+  }
+  const fs::path aside = fresh.string() + ".old";
+  TRY(remove_tree(aside));
+  TRY(rename_durably(target, aside));
+  TRY(rename_durably(fresh, target));
+  return remove_tree(aside);
 }
 
 }  // namespace
@@ -245,16 +264,12 @@ Result<fs::path> publish_checkpoint(const Checkpoint& checkpoint, const fs::path
   TRY(create_folders(checkpoints));
   const fs::path target = checkpoints / std::to_string(checkpoint.epoch);
   std::error_code error;
-  if (fs::exists(target,
-                 error)) {  // of an attempt that went further than the checkpoint we were resumed from
-    const fs::path aside = temporary.string() + ".old";
-    TRY(remove_tree(aside));
-    TRY(rename_durably(target, aside));
+  if (fs::exists(target, error)) {
+    // Of an attempt that went further than the checkpoint we were resumed from.
+    TRY(replace(target, temporary));
+  } else {
     TRY(rename_durably(temporary, target));
-    TRY(remove_tree(aside));
-    return target;
   }
-  TRY(rename_durably(temporary, target));
   return target;
 }
 

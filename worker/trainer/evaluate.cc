@@ -44,13 +44,7 @@ Status Evaluation::load_model() {
     const fs::path best = job_.model / "best";
     TRY(files, read_checkpoint_files(fs::exists(best / "checkpoint.json", error) ? best : job_.model));
   }
-  Json::Array names;
-  for (const auto& [name, bytes] : files) names.push_back(name);
-  TRY(const std::string listed, group_.broadcast(Json(names).dump(), "model"));
-  TRY(const Json all, Json::parse(listed));
-  for (const Json& name : all.array()) {
-    TRY(files[name.string()], group_.broadcast(files[name.string()], "model"));
-  }
+  TRY(files, group_.broadcast(std::move(files), "model"));
   TRY(checkpoint_, decode_checkpoint(files, job_.model.empty() ? "the model" : job_.model.string()));
   const ModelShape shape = job_.graph.shape();
   if (checkpoint_.shape.inputs != shape.inputs || checkpoint_.shape.classes != shape.classes) {

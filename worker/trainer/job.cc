@@ -92,8 +92,8 @@ struct Rank {
 
 Result<Rank> open_rank(const RankPlace& place, JobChannel& channel) {
   set_compute_threads(place.threads);
-  log_info("rank {} of {}, {} threads, {}, kernels {}", place.rank, place.ranks, place.threads,
-           libraries_text(), kernels().name);
+  log_info("rank {} of {}, {} thread{}, {}, kernels {}", place.rank, place.ranks, place.threads,
+           place.threads == 1 ? "" : "s", libraries_text(), kernels().name);
   TRY(auto graph, RankGraph::open(place));
   TRY(auto source, open_source(place, graph, channel));
   ChannelRendezvous rendezvous(channel);

@@ -81,6 +81,7 @@ Result<RankGraph> RankGraph::open(const RankPlace& place) {
     return found == map.end() ? int64_t{0} : found->second;
   };
   graph.shape_ = {known(index.feature_columns), known(index.classes)};
+  TRY(graph.partition_.check_maps());  // rows are written, and asked for, by what they say
   graph.originals_ = IdView(graph.partition_.original_of_new());
   graph.news_ = IdView(graph.partition_.new_of_original());
   for (const int part : place.parts_here) {

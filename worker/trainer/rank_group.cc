@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "common/base/json.h"
+
 namespace gnnflow {
 namespace {
 
@@ -37,6 +39,19 @@ Result<std::string> RankGroup::broadcast(const std::string& text, std::string_vi
   if (bytes.size(0) > 0) TRY(broadcast(bytes, what));
   return std::string(reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>()),
                      static_cast<size_t>(bytes.size(0)));
+}
+
+Result<RankGroup::Texts> RankGroup::broadcast(Texts texts, std::string_view what) {
+  if (ranks() == 1) return texts;
+  Json::Array names;
+  for (const auto& [name, text] : texts) names.push_back(name);
+  TRY(const std::string listed, broadcast(Json(names).dump(), what));
+  TRY(const Json all, Json::parse(listed));
+  Texts received;
+  for (const Json& name : all.array()) {
+    TRY(received[name.string()], broadcast(texts[name.string()], what));
+  }
+  return received;
 }
 
 Result<std::vector<int64_t>> RankGroup::gather(int64_t number, std::string_view what) {

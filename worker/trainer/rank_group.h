@@ -2,6 +2,7 @@
 // nobody.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ class RankGroup {
   Result<std::vector<std::string>> gather(const std::string& text,
                                           std::string_view what);                 // of all ranks, in order
   Result<std::string> broadcast(const std::string& text, std::string_view what);  // rank 0's
+  using Texts = std::map<std::string, std::string>;                               // by name
+  Result<Texts> broadcast(Texts texts, std::string_view what);                    // rank 0's
   Result<std::vector<int64_t>> gather(int64_t number, std::string_view what);
 };
 

@@ -19,10 +19,6 @@ namespace {
 
 constexpr int64_t kScoreStep = -1;  // in the key of scores
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 Json to_json(const StepTimers& step, double sample, double fetch, double stall) {
   Json json;
   json["sample"] = sample;
@@ -137,13 +133,7 @@ Status Training::resume() {
   if (group_.rank() == 0 && !job_.resume.empty()) {
     TRY(files, read_checkpoint_files(job_.resume));
   }
-  Json::Array names;
-  for (const auto& [name, bytes] : files) names.push_back(name);
-  TRY(const std::string listed, group_.broadcast(Json(names).dump(), "checkpoint"));
-  TRY(const Json all, Json::parse(listed));
-  for (const Json& name : all.array()) {
-    TRY(files[name.string()], group_.broadcast(files[name.string()], "checkpoint"));
-  }
+  TRY(files, group_.broadcast(std::move(files), "checkpoint"));
   if (files.empty()) {
     TRY(choose_products());
   } else {
@@ -196,7 +186,10 @@ void Training::report_batch(int64_t epoch, int64_t done, const StepSums& sums) {
   if (!state_.history.empty() && state_.history.back().has("val_accuracy")) {
     note += fmt::format(" val {:.4f}", state_.history.back().number_or("val_accuracy", 0));
   }
-  job_.reports.progress({fmt::format("epoch {}", epoch), done, schedule_->steps(), "batches", note});
+  // Of the whole training: whoever shows it does not begin again with each epoch.
+  const int64_t steps = schedule_->steps();
+  job_.reports.progress({fmt::format("epoch {} of {}", epoch, options_.epochs), (epoch - 1) * steps + done,
+                         options_.epochs * steps, "batches", note});
 }
 
 Result<StepSums> Training::train_pass(int64_t epoch) {

@@ -49,6 +49,37 @@ TEST_F(IncomingFileTest, GathersPiecesAndGivesThemTheirName) {
   EXPECT_FALSE(fs::exists(place.part));
 }
 
+TEST_F(IncomingFileTest, CanBeRunWhereThatIsWanted) {
+  const auto mode = [](const fs::path& file) {
+    struct stat info {};
+    EXPECT_EQ(::stat(file.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  const mode_t mask = ::umask(022);
+  IncomingFile::Place place = place_of("hello");
+  const auto bring = [&] {
+    Result<std::optional<IncomingFile>> file = begin(place);
+    ASSERT_TRUE(file && *file);
+    ASSERT_TRUE((*file)->write(bytes_of("hello")));
+    ASSERT_TRUE((*file)->publish());
+  };
+  bring();
+  EXPECT_EQ(mode(place.target), 0644u);
+  place.executable = true;
+  EXPECT_FALSE(begin(place)->has_value());
+  EXPECT_EQ(mode(place.target), 0755u) << "it is there and right, but could not be run";
+  place.target = dir / "data" / "y";
+  bring();
+  EXPECT_EQ(mode(place.target), 0755u);
+  ASSERT_EQ(::chmod(place.target.c_str(), 0600), 0);
+  EXPECT_FALSE(begin(place)->has_value());
+  EXPECT_EQ(mode(place.target), 0600u | 0100u) << "only for whom it may be read";
+  place.executable = false;
+  EXPECT_FALSE(begin(place)->has_value());
+  EXPECT_EQ(mode(place.target), 0700u) << "another list may want it so";
+  ::umask(mask);
+}
+
 TEST_F(IncomingFileTest, GoesOnBehindWhatAnEarlierTryLeft) {
   const IncomingFile::Place place = place_of("hello world");
   {

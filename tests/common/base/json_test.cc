@@ -52,6 +52,32 @@ TEST(Json, EscapesWhatMustBeAndRoundTripsIt) {
   EXPECT_EQ(Json::parse(R"("\ud83d\ude00")")->string(), "😀");
 }
 
+TEST(Json, BytesThatAreNotUtf8AreMarkedAndTheRestStays) {
+  EXPECT_EQ(Json("a\xFF\xC3z\xC3\xA9\xE2\x82").dump(), "\"a\uFFFD\uFFFDz\xC3\xA9\uFFFD\uFFFD\"");
+  for (const std::string whole : {"\x7F", "\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEF\xBF\xBF",
+                                  "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"})
+    EXPECT_EQ(Json::parse(Json(whole).dump())->string(), whole);
+  // Overlong, half of a surrogate pair, beyond the last, cut.
+  for (const std::string bad : {"\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                                "\xF4\x90\x80\x80", "\xF5\x80", "\xF0\x90\x80", "\x80"}) {
+    Result<Json> json = Json::parse(Json(bad).dump());
+    ASSERT_TRUE(json);
+    EXPECT_EQ(json->string().find(bad), std::string::npos);
+  }
+}
+
+TEST(Json, WhateverIsWrittenIsReadBack) {
+  for (int a = 0; a < 256; ++a) {
+    for (int b = 0; b < 256; ++b) {
+      const std::string text = {static_cast<char>(a), static_cast<char>(b), 'x', static_cast<char>(a)};
+      Json json;
+      json["text"] = text;
+      EXPECT_TRUE(Json::parse(json.dump())) << a << ' ' << b;
+      EXPECT_TRUE(Json::parse(json.dump_pretty())) << a << ' ' << b;
+    }
+  }
+}
+
 TEST(Json, PrettyTextIsIndentedAndReadsBackEqual) {
   Json json;
   json["b"].push_back(1);

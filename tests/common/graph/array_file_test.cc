@@ -102,30 +102,40 @@ TEST_P(BadHeaders, AreRefusedWithTheReason) {
   EXPECT_EQ(array.error().message, path.string() + ": " + GetParam().message);
 }
 
+std::string escapes(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += "\\x1b";
+  return text;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, BadHeaders,
-    testing::Values(BadHeader{"{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }",
-                              "element type '>i4' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian"},
-                    BadHeader{"{'descr': '|O', 'fortran_order': False, 'shape': (2,), }",
-                              "element type '|O' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': True, 'shape': (2,), }",
-                              "stored in Fortran order: write it in C order"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (), }",
-                              "has 0 dimensions, not 1 or 2"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (1, 1, 2), }",
-                              "has 3 dimensions, not 1 or 2"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (-2,), }",
-                              "'shape' is not a tuple of numbers"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
-                              "its shape is larger than any file"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }",
-                              "holds 136 bytes where its header promises 140"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, }",
-                              "the header lacks descr, fortran_order or shape"},
-                    BadHeader{"{'descr': '<i4', 'descr': '<i4', 'fortran_order': False, 'shape': (2,), }",
-                              "unexpected key 'descr' in the header"},
-                    BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (2,), } x",
-                              "the header goes on after its dictionary"}));
+    testing::Values(
+        BadHeader{"{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }",
+                  "element type '>i4' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian"},
+        BadHeader{"{'descr': '|O', 'fortran_order': False, 'shape': (2,), }",
+                  "element type '|O' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian"},
+        BadHeader{"{'descr': '<i\xb8\n', 'fortran_order': False, 'shape': (2,), }",
+                  "element type '<i\\xb8\\x0a' is not one of u1 i1 u2 i2 i4 i8 f2 f4 f8, little endian"},
+        BadHeader{"{'" + std::string(20, '\x1b') + std::string(100, 'x') + "': 1, }",
+                  "unexpected key '" + escapes(20) + std::string(20, 'x') + "...' in the header"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': True, 'shape': (2,), }",
+                  "stored in Fortran order: write it in C order"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (), }", "has 0 dimensions, not 1 or 2"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (1, 1, 2), }",
+                  "has 3 dimensions, not 1 or 2"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (-2,), }",
+                  "'shape' is not a tuple of numbers"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+                  "its shape is larger than any file"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (3,), }",
+                  "holds 136 bytes where its header promises 140"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, }",
+                  "the header lacks descr, fortran_order or shape"},
+        BadHeader{"{'descr': '<i4', 'descr': '<i4', 'fortran_order': False, 'shape': (2,), }",
+                  "unexpected key 'descr' in the header"},
+        BadHeader{"{'descr': '<i4', 'fortran_order': False, 'shape': (2,), } x",
+                  "the header goes on after its dictionary"}));
 
 // Without fsync: thousands of them are written.
 fs::path damaged_file(const TempDir& dir, const std::string& content) {
@@ -187,6 +197,45 @@ TEST(ArrayFile, TakesTheMeaningBf16FromTheIndex) {
   auto array = Array::open(dir.path(), info);
   ASSERT_TRUE(array) << array.error().message;
   EXPECT_EQ(array->dtype(), Dtype::bf16);
+}
+
+template <typename T>
+void expect_the_id_that_is_out_of_range(Dtype dtype) {
+  TempDir dir;
+  std::vector<T> ids(10'000, 41);
+  const auto checked = [&] {
+    fs::remove(dir / "x.npy");
+    const auto info = write_array(dir.path(), "x.npy", dtype, {10'000}, std::span<const T>(ids));
+    return check_ids(*Array::open(dir.path(), *info), 42);
+  };
+  EXPECT_TRUE(checked());
+  for (const T wrong : {T{42}, T{-1}, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()}) {
+    for (const size_t at : {size_t{9'999}, size_t{4'096}, size_t{4'095}, size_t{0}}) {
+      ids[at] = wrong;
+      const Status status = checked();
+      ASSERT_FALSE(status);
+      EXPECT_EQ(status.error().cause, Cause::bad_data);
+      EXPECT_EQ(status.error().message, (dir / "x.npy").string() + ": id " + std::to_string(wrong) +
+                                            " at position " + std::to_string(at) + " is not below 42");
+    }
+    ids.assign(10'000, 41);
+  }
+}
+
+TEST(Ids, ThatAreOutOfRangeAreNamedWithTheirPosition) {
+  expect_the_id_that_is_out_of_range<int32_t>(Dtype::i4);
+  expect_the_id_that_is_out_of_range<int64_t>(Dtype::i8);
+}
+
+TEST(Ids, MayBeAsManyAsTheirTypeHolds) {
+  TempDir dir;
+  const std::vector<int32_t> ids{0, std::numeric_limits<int32_t>::max()};
+  const auto info = write_array(dir.path(), "x.npy", Dtype::i4, {2}, std::span<const int32_t>(ids));
+  const Array array = *Array::open(dir.path(), *info);
+  EXPECT_TRUE(check_ids(array, std::numeric_limits<int64_t>::max()));
+  EXPECT_TRUE(check_ids(array, int64_t{1} << 31));
+  EXPECT_FALSE(check_ids(array, (int64_t{1} << 31) - 1));
+  EXPECT_FALSE(check_ids(array, 0));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/poke.h"
 #include "tests/support/temp_dir.h"
 
 namespace gnnflow {
@@ -75,6 +76,22 @@ TEST(PartitionDirectory, NamesWhatIsWrongWithASplit) {
             (dir / "split/node/default/test.npy").string() +
                 fmt::format(": id {} at position 1 is not below {}", nodes, nodes));
   EXPECT_EQ(partition->split("other", "default").error().cause, Cause::bad_data);
+}
+
+TEST(PartitionDirectory, NamesTheIdOfAMapThatIsNoNode) {
+  for (const std::string name : {"new_of_orig", "orig_of_new"}) {
+    TempDir dir;
+    write(dir.path(), small_index(dir.path()));
+    auto partition = PartitionDir::open(dir.path());
+    ASSERT_TRUE(partition) << partition.error().message;
+    EXPECT_TRUE(partition->check_maps());
+    const fs::path map = dir / ("maps/node/" + name + ".npy");
+    poke<int32_t>(map, 2, 5);
+    const Status status = PartitionDir::open(dir.path())->check_maps();
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().cause, Cause::bad_data);
+    EXPECT_EQ(status.error().message, map.string() + ": id 5 at position 2 is not below 5");
+  }
 }
 
 TEST(PartitionDirectory, IndexReadsBackAsWritten) {

@@ -36,6 +36,17 @@ TEST(CommandLine, ReadsLogsWithAndWithoutAFile) {
   EXPECT_EQ(line.step, "model");
   EXPECT_EQ(line.task, -1);
   EXPECT_EQ(line.run, 7);
+  for (const char* file : {"flow.yml", "flow.yaml", "./flow"}) {
+    line = parsed({"logs", file});
+    EXPECT_EQ(line.file, file) << "no step has such a name";
+    EXPECT_EQ(line.step, "");
+  }
+  line = parsed({"logs", "flow", "flow"});
+  EXPECT_EQ(line.file, "flow");
+  EXPECT_EQ(line.step, "flow");
+  line = parsed({"logs"});
+  EXPECT_TRUE(line.file.empty());
+  EXPECT_EQ(line.step, "");
 }
 
 TEST(CommandLine, TellsFileRunAndStepsOfRetryApart) {
@@ -140,8 +151,8 @@ INSTANTIATE_TEST_SUITE_P(
             "partition"},
         Wrong{{"statsu"}, "unknown command 'statsu'; did you mean 'status'?"},
         Wrong{{"run"}, "FILE is required; see `gnnflow run --help`"},
-        Wrong{{"run", "a.yml", "b.yml"},
-              "The following argument was not expected: b.yml; see `gnnflow run --help`"},
+        Wrong{{"run", "a.yml", "b.yml"}, "unexpected argument 'b.yml'; see `gnnflow run --help`"},
+        Wrong{{"run", "a.yml", "--state"}, "--state needs a value; see `gnnflow run --help`"},
         Wrong{{"run", "a.yml", "--sett", "x=1"},
               "unknown option '--sett'; did you mean '--set'?; see `gnnflow run --help`"},
         Wrong{{"status", "--exitcode"},
@@ -157,12 +168,16 @@ INSTANTIATE_TEST_SUITE_P(
               "`gnnflow stop --help`"},
         Wrong{{"stop", "3", "4"}, "RUN is a number, not '4'; see `gnnflow stop --help`"},
         Wrong{{"run", "a.yml", "--color", "blue"},
-              "--color: blue not in {auto,always,never}; see `gnnflow run --help`"},
+              "--color: 'blue' is none of auto, always, never; see `gnnflow run --help`"},
         Wrong{{"status", "--run", "0"}, "--run: '0' is no number from 1 on; see `gnnflow status --help`"},
-        Wrong{{"logs"}, "STEP is required; see `gnnflow logs --help`"},
-        Wrong{{"graph"}, "graph what?: write one of import, generate, info, verify, sample, list"},
-        Wrong{{"graph", "improt"}, "graph improt: did you mean 'import'?"},
-        Wrong{{"graph", "paint"}, "graph paint: write one of import, generate, info, verify, sample, list"}));
+        Wrong{{"logs", "a.yml", "-f"},
+              "STEP is required with --follow and --task; see `gnnflow logs --help`"},
+        Wrong{{"logs", "--task", "1"},
+              "STEP is required with --follow and --task; see `gnnflow logs --help`"},
+        Wrong{{"graph"}, "graph what? Write one of import, generate, info, verify, sample, list"},
+        Wrong{{"graph", "improt"}, "unknown command 'graph improt'; did you mean 'import'?"},
+        Wrong{{"graph", "paint"},
+              "unknown command 'graph paint'; write one of import, generate, info, verify, sample, list"}));
 
 TEST(Version, NamesVersionCommitCompilerAndLibraries) {
   Ran ran = run_here("/", {"--version"});

@@ -41,5 +41,17 @@ TEST(GcReport, AsJsonHasEveryPathAndTheErrors) {
   EXPECT_FALSE(hosts[1].has("error"));
 }
 
+TEST(GcReport, AHostThatIsPassedOverHasItsReasonAndNoError) {
+  std::vector<HostTidy> hosts(1);
+  hosts[0].name = "node3";
+  hosts[0].passed_over = "never used";
+  EXPECT_EQ(gc_text({"flow", false}, hosts),
+            "gc of flow: nothing to remove\n"
+            "  node3  never used\n");
+  const Json json = gc_json({"flow", false}, hosts);
+  EXPECT_EQ(json.get("hosts").array().at(0).get("passed_over"), Json("never used"));
+  EXPECT_FALSE(json.get("hosts").array().at(0).has("error"));
+}
+
 }  // namespace
 }  // namespace gnnflow

@@ -38,7 +38,9 @@ TEST(Hosts, ListsWhatTheStateKnowsAlsoOfHostsThatTheWorkflowHasNoMore) {
   TempDir folder;
   folder.file("flow.yml", kFlow);
   {
-    Result<RunStore> store = RunStore::open(folder / ".gnnflow/flow");
+    const Json old(Json::Object{{"address", "192.0.2.9"}});
+    Result<RunStore> store =
+        RunStore::open(folder / ".gnnflow/flow", {"flow", folder / "flow.yml"}, {{"old", old}});
     ASSERT_TRUE(store) << store.error().message;
     HostRow row;
     row.name = "near";
@@ -50,7 +52,6 @@ TEST(Hosts, ListsWhatTheStateKnowsAlsoOfHostsThatTheWorkflowHasNoMore) {
     row.name = "old";
     row.state = HostState::gone;
     row.root = "/srv/old";
-    row.entry = Json(Json::Object{{"address", "192.0.2.9"}});
     ASSERT_TRUE(store->set_host(row));
   }
   Ran ran = run_here(folder.path(), {"hosts"});
@@ -169,17 +170,18 @@ Acquaintance met(const std::string& name, const std::string& host, const std::st
 }
 
 TEST(HostKeys, AreShownPerHostAndRecordedOnce) {
-  std::vector<Acquaintance> all = {met("node1", "box", "a"),
-                                   met("node2", "box", "a"),
-                                   met("node3", "other", "b"),
-                                   {{"node4", "known"}},
-                                   {{"node5", "gone"}}};
+  std::vector<Acquaintance> all = {met("node1", "box", "a"),   met("node2", "box", "a"),
+                                   met("node3", "other", "b"), {{"node4", "known"}},
+                                   {{"node5", "gone"}},        {{"node6", "new"}}};
   all[4].error = Error{Cause::unreachable, "no route"};
+  all[5].error = Error{Cause::unreachable, "its host key has changed"};
+  all[5].verdict = KeyVerdict::changed;
   EXPECT_EQ(new_keys(all).size(), 2u);
   const std::string text = keys_text(all);
   EXPECT_NE(text.find("node1  box    ssh-ed25519 SHA256:"), std::string::npos) << text;
   EXPECT_NE(text.find("node4  known  known already\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("node5  gone   refused, or not reached\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("node5  gone   not reached\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("node6  new    refused: its key has changed\n"), std::string::npos) << text;
 }
 
 }  // namespace

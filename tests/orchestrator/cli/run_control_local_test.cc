@@ -87,7 +87,7 @@ class StopTest : public testing::Test {
  protected:
   StopTest() {
     Result<RunStore> opened =
-        RunStore::open(state, {"flow", folder / "flow.yml", Milliseconds(0), Milliseconds(0), {}});
+        RunStore::open(state, {"flow", folder / "flow.yml", Milliseconds(0), Milliseconds(0)});
     if (!opened) bug(opened.error().message);
     store.emplace(std::move(*opened));
   }
@@ -141,8 +141,16 @@ TEST_F(StopTest, OfARunThatHasEndedSaysHow) {
   begin();
   Ran ran = stop({"1"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_EQ(ran.out, "run 1 has ended: done\n");
+  EXPECT_EQ(ran.out, "run 1 had ended already: succeeded\n");
   EXPECT_FALSE(*store->stop_requested(2));
+}
+
+TEST_F(StopTest, OfARunThatHasFailedSaysWhatFailed) {
+  EXPECT_TRUE(store->end_run(begin(), 1, "failed: graph"));
+  store.reset();
+  Ran ran = stop({"1"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "run 1 had ended already: failed: graph\n");
 }
 
 TEST_F(StopTest, WhereNothingRunsIsFine) {

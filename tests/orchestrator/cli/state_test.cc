@@ -19,18 +19,19 @@ steps:
 
 // Of the workflow kFlow, beside which its state lies.
 StoreOwner owner_of(const fs::path& file) {
-  StoreOwner owner{"flow", file, Milliseconds(30'000), Milliseconds(2'000), {}};
+  return {"flow", file, Milliseconds(30'000), Milliseconds(2'000)};
+}
+HostEntries its_hosts() {
   HostEntry node1;
   node1.name = "node1";
   node1.workspace = "work";
-  owner.hosts["node1"] = entry_to_json(node1);
-  return owner;
+  return {{"node1", entry_to_json(node1)}};
 }
 
 // A store as a controller leaves it that was killed while `first` ran.
 std::string leave_interrupted_run(const fs::path& state, const std::string& host = "node1",
                                   const StoreOwner& owner = {}) {
-  Result<RunStore> store = RunStore::open(state, owner);
+  Result<RunStore> store = RunStore::open(state, owner, its_hosts());
   EXPECT_TRUE(store) << store.error().message;
   RunRow run;
   run.command = "run";
@@ -50,6 +51,8 @@ std::string leave_interrupted_run(const fs::path& state, const std::string& host
   Result<int64_t> made = store->begin_attempt(attempt, {task});
   EXPECT_TRUE(made) << made.error().message;
   EXPECT_TRUE(store->set_attempt(*made, AttemptState::running));
+  task.attempt = *made;
+  EXPECT_TRUE(store->set_task(task));
   EXPECT_TRUE(store->set_step({*id, "first", "exec", Decision::attempt, *made, "no result yet"}));
   return store->store_id();
 }
@@ -165,12 +168,83 @@ TEST(Logs, UnknownStepsTasksHostsAndMissingLogsAreNotFound) {
   EXPECT_EQ(ran.err, "gnnflow: step 'first' has no task 3; it has 0 to 0\n");
   ran = run_here(folder.path(), {"logs", "first"});
   EXPECT_EQ(ran.code, 4);
-  EXPECT_EQ(ran.err, "gnnflow: no log of step 'first', task 0 on node1: it may not have been started\n");
+  EXPECT_EQ(ran.err,
+            "gnnflow: no log of 'first', task 0 on node1: it was removed, as `gnnflow gc` does with what "
+            "no kept run needs\n");
   leave_interrupted_run(folder / "other", "node9");
   ran = run_here(folder.path(), {"logs", "first", "--state", "other"});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.err, "gnnflow: host 'node9', where the log lies, is not known to the state " +
                          (folder / "other").string() + "\n");
+}
+
+// A second run, in which `first` was passed over.
+void leave_failed_run(const fs::path& state, Decision decision, const std::string& reason) {
+  Result<RunStore> store = RunStore::open(state);
+  ASSERT_TRUE(store) << store.error().message;
+  RunRow run;
+  run.command = "run";
+  run.started_ms = 2000;
+  Result<int64_t> id = store->begin_run(run, {{0, "first", "exec", decision, 0, reason}});
+  ASSERT_TRUE(id) << id.error().message;
+  EXPECT_TRUE(store->end_run(*id, 1, "failed: other"));
+}
+
+TEST(Logs, OfAStepThatWasSkippedSayWhyAndWhereItLastRan) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow", "node1", owner_of(folder / "flow.yml"));
+  leave_failed_run(folder / ".gnnflow/flow", Decision::attempt, "not begun: 'other' failed");
+  Ran ran = run_here(folder.path(), {"logs", "flow.yml", "first"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err,
+            "gnnflow: 'first' was skipped in run 2: 'other' failed; it last ran in run 1: `gnnflow logs "
+            "flow.yml first --run 1`\n");
+  ran = run_here(folder.path(), {"logs", "first", "--run", "2"});
+  EXPECT_EQ(ran.err, "gnnflow: 'first' was skipped in run 2: 'other' failed\n");
+}
+
+TEST(Logs, WithoutAStepSayWhichThereAre) {
+  TempDir folder;
+  folder.file("flow.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow", "node1", owner_of(folder / "flow.yml"));
+  Ran ran = run_here(folder.path(), {"logs", "flow.yml"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "logs of run 1:\n  first  task 0 on node1\n");
+  EXPECT_EQ(ran.err, "one of them: gnnflow logs flow.yml STEP [--task N]\n");
+  leave_failed_run(folder / ".gnnflow/flow", Decision::skipped, "not retried");
+  ran = run_here(folder.path(), {"logs"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "gnnflow: no step of run 2 has a log\n");
+}
+
+TEST(Retry, OfARunThatSucceededSaysSoAndIsNoRun) {
+  TempDir folder;
+  const fs::path state = folder / ".gnnflow/flow";
+  {
+    Result<RunStore> store = RunStore::open(state, owner_of(folder.file("flow.yml", kFlow)), its_hosts());
+    ASSERT_TRUE(store) << store.error().message;
+    RunRow run;
+    run.command = "run";
+    Result<int64_t> id =
+        store->begin_run(run, {{0, "first", "exec", Decision::cached, 0, "nothing changed"}});
+    ASSERT_TRUE(id) << id.error().message;
+    EXPECT_TRUE(store->end_run(*id, 0, "done"));
+  }
+  const std::string words = "nothing to retry: run 1 succeeded; `gnnflow run` does what has changed since\n";
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"retry"}, {"retry", "1", "first"}}) {
+    Ran ran = run_here(folder.path(), arguments);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.out, words);
+  }
+  folder.file("other.yml", "gnnflow: 1\nname: other\nsteps:\n  - name: first\n    exec: { command: [ls] }\n");
+  EXPECT_EQ(run_here(folder.path(), {"retry", "other.yml", "--state", state.string()}).code, 2);
+  Ran json = run_here(folder.path(), {"retry", "--json"});
+  EXPECT_NE(json.out.find("nothing to retry: run 1 succeeded"), std::string::npos) << json.out;
+  Result<StoreReader> reader = StoreReader::open(state);
+  ASSERT_TRUE(reader);
+  EXPECT_EQ(reader->runs()->size(), 1u);
 }
 
 TEST(Retry, OfWhatIsNotThereIsNotFoundAndNamesWhatIsNear) {
@@ -238,6 +312,41 @@ TEST(Run, OfAWrongFileEndsWith3AndTellsThePlace) {
         << ran.err;
   }
   EXPECT_FALSE(fs::exists(folder / ".gnnflow"));
+}
+
+TEST(State, OfTheSameNameInAnotherFileIsRefusedWithTheRemedy) {
+  TempDir folder;
+  const fs::path first = folder.file("flow.yml", kFlow), second = folder.file("again.yml", kFlow);
+  leave_interrupted_run(folder / ".gnnflow/flow", "node1", owner_of(first));
+  for (const char* command : {"run", "plan"}) {
+    Ran ran = run_here(folder.path(), {command, second.string()});
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_EQ(ran.err, "gnnflow: " + (folder / ".gnnflow/flow").string() +
+                           ": the state of workflow 'flow', " + first.string() + "; " + second.string() +
+                           " has the same name: give it another `name:`, or a state of its own with --state "
+                           "DIR\n");
+  }
+}
+
+TEST(Run, OfAPlaceThatLeavesAPartOutTellsWhereItStands) {
+  TempDir folder;
+  const fs::path file = folder.file("flow.yml", R"(gnnflow: 1
+name: flow
+steps:
+  - name: graph
+    generate: { preset: tiny }
+  - name: parts
+    partition: { graph: "${steps.graph}", parts: 3 }
+  - name: data
+    copy: { partition: "${steps.parts}", place: { controller: [0, 1] } }
+)");
+  Ran planned = run_here(folder.path(), {"plan", file.string()});
+  EXPECT_EQ(planned.code, 3);
+  const std::string words = file.string() + ":8:5: step 'data': 'place' gives part 2 to no host\n";
+  EXPECT_EQ(planned.err, words);
+  Ran ran = run_here(folder.path(), {"run", file.string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find(words), std::string::npos) << ran.err;
 }
 
 TEST(Run, AnUnknownParameterEndsWith2) {

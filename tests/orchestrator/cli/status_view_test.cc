@@ -63,9 +63,11 @@ TEST(StatusText, ShowsHowFastBytesGoAndHowLongTheyWill) {
   RunStatus status = interrupted_run();
   Progress progress{"sending", 1 << 20, 11 << 20, "bytes", "2.0 GiB were there", 2 << 20};
   status.steps[2].tasks[0].progress = progress.to_json();
-  EXPECT_NE(status_text(status, {"tiny", kNow, false})
-                .find("started, sending, 1,048,576 of 11,534,336 bytes, 2.0 MiB/s, 5.0s left, 2.0 GiB were there\n"),
-            std::string::npos)
+  EXPECT_NE(
+      status_text(status, {"tiny", kNow, false})
+          .find(
+              "started, sending, 1,048,576 of 11,534,336 bytes, 2.0 MiB/s, 5.0s left, 2.0 GiB were there\n"),
+      std::string::npos)
       << status_text(status, {"tiny", kNow, false});
 }
 
@@ -121,6 +123,33 @@ TEST(StatusText, ShowsWhyAStepFailedAndItsLastLines) {
             "    | the reason\n"
             "failed: bad\n");
   EXPECT_EQ(status_exit_code(status), 1);
+}
+
+// No program runs for a host that a copy sends to: what is known of its end is why.
+TEST(StatusText, ShowsWhyACopySentNothingToAHost) {
+  RunStatus status = interrupted_run();
+  StepStatus copy = step("data", "copy", StepState::failed, "part 0 is not on node1");
+  copy.attempt = attempt(AttemptState::lost, 1000, 2500);
+  copy.attempt->message = "to node1: no route to it";
+  copy.tasks.push_back(task(0, "", "node1", TaskState::intent));
+  copy.tasks.back().tail = "no route to it";
+  copy.tasks.push_back(task(1, "", "node2", TaskState::killed));
+  copy.tasks.back().code = 6;
+  status.steps = {copy};
+  EXPECT_NE(status_text(status, {"tiny", kNow, false})
+                .find("to node1: no route to it\n"
+                      "    task 0 on node1: not started, no route to it\n"
+                      "    task 1 on node2: cancelled\n"
+                      "the controller"),
+            std::string::npos)
+      << status_text(status, {"tiny", kNow, false});
+}
+
+TEST(StatusText, ATaskOfARunningStepThatWasNotAnsweredForIsStarting) {
+  RunStatus status = interrupted_run();
+  status.steps[2].tasks[0].state = TaskState::intent;
+  EXPECT_NE(status_text(status, {"tiny", kNow, false}).find("    rank 0 on node1: starting\n"),
+            std::string::npos);
 }
 
 TEST(StatusText, ARunningRunExitsWith10) {

@@ -23,7 +23,7 @@ namespace gnnflow {
 
 // `copy`: a placement, `place` says part -> host. `make`: one task on `host` that publishes `thing`.
 // `launch`: a service with a server on each of its hosts. `train`: a rank on each, which uses the service,
-// publishes `model` and can be resumed.
+// publishes `model` and can be resumed. `exec`: as `make`, with a `card` that a person is told of.
 class ScriptedStep final : public Step {
  public:
   explicit ScriptedStep(std::string kind) {
@@ -36,6 +36,7 @@ class ScriptedStep final : public Step {
     }
     if (schema_.kind == "make") schema_.outputs = {{"thing", "thing", ""}, {"inside", "thing", "content"}};
     if (schema_.kind == "train") schema_.outputs = {{"model", "model", ""}};
+    if (schema_.kind == "exec") schema_.outputs = {{"card", "card", "content"}};
     if (schema_.kind == "copy") schema_.outputs = {{"placed", "", ""}};
     if (schema_.kind == "launch") schema_.outputs = {{"servers", "", ""}};
   }
@@ -93,6 +94,7 @@ class ScriptedStep final : public Step {
   }
   bool has_ranks() const override { return schema_.kind == "train"; }
   bool comes_home() const override { return schema_.kind == "train"; }
+  bool is_told() const override { return comes_home() || schema_.kind == "exec"; }
 
  private:
   static OptionSchema option(std::string key) {
@@ -106,7 +108,9 @@ class ScriptedStep final : public Step {
 // Lends a host that outlives the run.
 class LentHost final : public Host {
  public:
-  LentHost(Host& host, const std::function<void()>& on_put) : host_(host), on_put_(on_put) {}
+  LentHost(Host& host, const std::function<void()>& on_put, const std::function<void()>& on_get,
+           const std::map<std::string, Error>& cut_off)
+      : host_(host), on_put_(on_put), on_get_(on_get), cut_off_(cut_off) {}
   const std::string& name() const override { return host_.name(); }
   fs::path root() const override { return host_.root(); }
   std::string address() const override { return host_.address(); }
@@ -122,11 +126,13 @@ class LentHost final : public Host {
   }
   Status get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
              const TransferProgress& progress, const StopSignal& stop) override {
+    if (on_get_) on_get_();
     return host_.get(from, files, to, progress, stop);
   }
-  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at,
-                                  bool digests) override {
-    return host_.check(files, at, digests);
+  Result<std::vector<bool>> check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
+                                  const StopSignal& stop) override {
+    if (const auto why = cut_off_.find(name()); why != cut_off_.end()) return why->second;
+    return host_.check(files, at, digests, stop);
   }
   Result<std::string> read(const fs::path& path, int64_t limit) override { return host_.read(path, limit); }
   Result<std::string> read_from(const fs::path& path, int64_t offset, int64_t limit) override {
@@ -137,12 +143,14 @@ class LentHost final : public Host {
  private:
   Host& host_;
   const std::function<void()>& on_put_;
+  const std::function<void()>& on_get_;
+  const std::map<std::string, Error>& cut_off_;
 };
 
 class EngineBench {
  public:
   EngineBench() {
-    for (const ScriptedStep* step : {&make_, &copy_, &launch_, &train_})
+    for (const ScriptedStep* step : {&make_, &copy_, &launch_, &train_, &exec_})
       kinds.emplace(step->schema().kind, step);
     workflow.file = folder / "flow.yml";
     workflow.name = "flow";
@@ -309,7 +317,9 @@ class EngineBench {
   Milliseconds per_tick{0};  // how far the clock goes with each turn of the loop
   Milliseconds tick{100};    // how long such a turn waits at most
   std::function<void()> on_tick;
-  std::function<void()> on_put;  // before files are sent to a host, on its thread
+  std::function<void()> on_put;          // before files are sent to a host, on its thread
+  std::function<void()> on_get;          // before they are fetched from one, the same
+  std::map<std::string, Error> cut_off;  // hosts whose files cannot be reached, and why; set before a run
   RecordingObserver observer;
   StopSignal stop;
   int signals = 0;  // that came so far
@@ -317,7 +327,8 @@ class EngineBench {
 
   std::vector<std::unique_ptr<Host>> lend() {
     std::vector<std::unique_ptr<Host>> lent;
-    for (auto& [name, host] : hosts_) lent.push_back(std::make_unique<LentHost>(*host, on_put));
+    for (auto& [name, host] : hosts_)
+      lent.push_back(std::make_unique<LentHost>(*host, on_put, on_get, cut_off));
     return lent;
   }
   RunStatus status() {
@@ -343,7 +354,7 @@ class EngineBench {
   }
 
  private:
-  ScriptedStep make_{"make"}, copy_{"copy"}, launch_{"launch"}, train_{"train"};
+  ScriptedStep make_{"make"}, copy_{"copy"}, launch_{"launch"}, train_{"train"}, exec_{"exec"};
   std::map<std::string, std::unique_ptr<FakeHost>> hosts_;
   std::optional<RunStore> store_;
 };

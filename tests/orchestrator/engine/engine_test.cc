@@ -1,5 +1,6 @@
 // What a run does: decides, starts, publishes, fails, tries again.
 #include <algorithm>
+#include <atomic>
 
 #include <gtest/gtest.h>
 
@@ -140,6 +141,91 @@ TEST_F(Engine, AFailureEndsTheOthersAndShowsItsCauseAndLog) {
   EXPECT_FALSE(fs::exists(bench.host().root() / "tmp" / ("old")));
 }
 
+TEST_F(Engine, WhatAFailureLeavesUndoneSaysSo) {
+  bench.add("slow", "make");
+  bench.add("bad", "make");
+  bench.add("after", "make", {{"input", "${steps.bad}"}});
+  bench.add("last", "make", {{"input", "${steps.after}"}});
+  special["slow"] = goes_on();
+  special["bad"] = fails(Cause::failed, "no luck");
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.observer.lines_with("after"), Lines{"after skipped: not begun: 'bad' failed"});
+  for (const char* name : {"after", "last"}) {
+    EXPECT_EQ(bench.status_of(name).state, StepState::skipped);
+    EXPECT_EQ(bench.status_of(name).row.reason, "not begun: 'bad' failed");
+  }
+  EXPECT_EQ(bench.last("slow").message, "'bad' failed");
+}
+
+TEST_F(Engine, WhatAnEndLeavesUndoneSaysWhoEndedIt) {
+  add_two();
+  special["a"] = goes_on();
+  bench.on_tick = [&] {
+    if (!bench.host().running().empty()) bench.stop.raise(Cause::interrupted);
+  };
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_EQ(bench.status_of("b").row.reason, "not begun: stopped by a signal");
+}
+
+// Else `weak`, the first in the file, would take the cores and end the run each time.
+TEST_F(Engine, AStepThatHasFailedGivesWayToOneThatWaits) {
+  bench.add("weak", "make", {{"cores", 2}});
+  bench.add("other", "make", {{"cores", 1}});
+  special["weak"] = fails(Cause::failed, "no luck");
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.status_of("other").row.reason, "not begun: 'weak' failed");
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.last("other").state, AttemptState::succeeded);
+  EXPECT_EQ(bench.last("weak").number, 2);
+  special.erase("weak");
+  EXPECT_EQ(bench.run(), 0);
+}
+
+TEST_F(Engine, AStepThatIsTriedAgainGivesWayToo) {
+  bench.add("weak", "make", {{"cores", 2}}).retries = 1;
+  bench.add("other", "make", {{"cores", 1}});
+  special["weak"] = fails(Cause::failed, "no luck");
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.last("weak").number, 2);
+  EXPECT_EQ(bench.last("other").state, AttemptState::succeeded);
+}
+
+TEST_F(Engine, SaysWhereAnOutputOfACommandLies) {
+  bench.add_host("node1");
+  bench.host("node1").on_start([](const Json&) { return makes("card", "there"); });
+  bench.add("here", "exec", {{"value", 1}});
+  bench.add("there", "exec", {{"host", "node1"}});
+  special["here"] = makes("card", "here");
+  ASSERT_EQ(bench.run(), 0);
+  const fs::path link = bench.folder / "results/here.card";
+  const fs::path far =
+      bench.host("node1").root() / "outputs/there" / bench.last("there").key / "1/card/content";
+  const std::string told = "here: " + (link / "content").string() + "\nthere: " + far.string() + " on node1";
+  EXPECT_EQ(bench.observer.lines_with("end").back(), "end 0: " + told);
+  EXPECT_EQ(read_file(link / "content").value_or(""), "here");
+  EXPECT_TRUE(fs::exists(far));
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.observer.lines_with("end").back(), "end 0: nothing to do\n" + told);
+}
+
+TEST_F(Engine, SaysWhenAShortNameIsGivenToAnEarlierResult) {
+  bench.add("card", "exec", {{"value", 1}});
+  special["card"] = makes("card", "one");
+  ASSERT_EQ(bench.run(), 0);
+  bench.step("card").options["value"] = 2;
+  special["card"] = makes("card", "two");
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_TRUE(bench.observer.lines_with("end").back().starts_with("end 0: card: ")) << "it made a new one";
+  bench.step("card").options["value"] = 1;
+  ASSERT_EQ(bench.run(), 0);
+  const fs::path file = bench.folder / "results/card.card/content";
+  EXPECT_EQ(bench.observer.lines_with("end").back(),
+            "end 0: nothing to do\nresults/card.card now names what run 1 made\ncard: " + file.string());
+  EXPECT_EQ(read_file(file).value_or(""), "one");
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.observer.lines_with("end").back(), "end 0: nothing to do\ncard: " + file.string());
+}
+
 TEST_F(Engine, RetriesAsOftenAsAskedAndNeverWhatIsHopeless) {
   bench.add("weak", "make").retries = 2;
   special["weak"] = fails(Cause::failed, "no luck");
@@ -248,7 +334,9 @@ TEST_F(Engine, StepsRunTogetherWhenTheirCoresFit) {
   bench.add("two", "make", {{"cores", 1}});
   bench.add("all", "make", {{"cores", 2}});
   special["one"] = special["two"] = goes_on();
+  int turns = 0;
   bench.on_tick = [&] {
+    if (++turns > 300) bench.stop.raise(Cause::interrupted);  // one waits for the other
     if (bench.host().running().size() < 2) return;
     EXPECT_EQ(bench.last("all").id, 0);
     for (const std::string& token : bench.host().running()) {
@@ -269,31 +357,59 @@ TEST_F(Engine, SaysAnExitCodeOnce) {
             (Lines{"failure bad: its task on controller: sh ended with exit code 1"}));
 }
 
+// What a daemon answers cannot be written (a piece needs a digest): nobody is told of a success, and the next
+// run, which can write, takes up what is published.
+TEST_F(Engine, ASuccessThatCannotBeStoredIsNotToldAndTheNextRunTakesItUp) {
+  bench.add("a", "make");
+  bench.host().on_order([](const Message& order) -> std::optional<Message> {
+    if (order.type() != "publish") return std::nullopt;
+    Json piece(Json::Object{{"name", "thing"}, {"digest", ""}, {"bytes", 1}});
+    return message_of("", {{"pieces", Json(Json::Array{piece})}});
+  });
+  EXPECT_NE(bench.run(), 0);
+  EXPECT_EQ(bench.observer.lines_with("a succeeded"), Lines());
+  ASSERT_EQ(bench.observer.lines_with("failure").size(), 1u);
+  EXPECT_EQ(bench.observer.lines_with("failure").front().find("failure : the state cannot be written: "), 0u);
+  EXPECT_EQ(bench.last("a").state, AttemptState::publishing);
+  const std::vector<std::string> orders = bench.host().orders_of(bench.host().started().front());
+  EXPECT_EQ(std::count(orders.begin(), orders.end(), "discard"), 0);
+
+  bench.host().on_order(nullptr);
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("a").number, 1);
+  EXPECT_EQ(bench.last("a").state, AttemptState::succeeded);
+  EXPECT_EQ(bench.host().started().size(), 1u);
+}
+
 // The daemon has published when the run ends, but nobody took its answer.
 TEST_F(Engine, WhatWasPublishedButNotTakenIsRemovedWhenTheRunIsStopped) {
   add_two();
   fs::path published;
+  std::atomic<bool> there = false;
   bench.host().on_order([&](const Message& order) -> std::optional<Message> {
     if (order.type() != "publish") return std::nullopt;
     published = bench.host().root() / order.head.text_or("to", "");
     EXPECT_TRUE(create_folders(published / "thing"));
+    there = true;
     Message reply;
     reply.head["ok"] = false;
     reply.head["cause"] = "unreachable";
     return reply;
   });
   bench.on_tick = [&] {
-    if (!published.empty()) bench.stop.raise(Cause::interrupted);
+    if (there) bench.stop.raise(Cause::interrupted);
   };
   EXPECT_EQ(bench.run(), 130);
   EXPECT_EQ(bench.last("a").state, AttemptState::cancelled);
-  ASSERT_FALSE(published.empty());
+  ASSERT_TRUE(there);
   EXPECT_FALSE(fs::exists(published));
 }
 
 TEST(ExitCode, IsTheFirstCausesWhenAllShareOneThatSaysWhatToDo) {
   EXPECT_EQ(exit_code_of({}), 0);
   EXPECT_EQ(exit_code_of({Cause::failed}), 1);
+  EXPECT_EQ(exit_code_of({Cause::bad_workflow}), 3);
+  EXPECT_EQ(exit_code_of({Cause::unfit}), 7);
   EXPECT_EQ(exit_code_of({Cause::bad_data}), 12);
   EXPECT_EQ(exit_code_of({Cause::unreachable, Cause::unreachable}), 6);
   EXPECT_EQ(exit_code_of({Cause::temporary}), 75);

@@ -79,6 +79,21 @@ TEST_F(HostPoolTest, StartsNoDaemonWhoseIntentCannotBeKept) {
   EXPECT_FALSE(pool->reaching());
 }
 
+// Nothing was begun where nothing was before; a daemon that may live there is looked for at the goodbye.
+TEST_F(HostPoolTest, ATryThatTheStopSignalEndedIsNoNewsOfADaemonThatWasUp) {
+  host->refuse_daemons(Error{Cause::interrupted, "stopped while connecting"});
+  for (const HostState before : {HostState::gone, HostState::intent, HostState::up}) {
+    HostRow row;
+    row.name = "far";
+    row.state = before;
+    pool->remember({row});
+    bool told = false;
+    pool->reach("far", [&](const Status&) { told = true; });
+    turn_until([&] { return told; });
+    EXPECT_EQ(pool->stored_up().count("far"), before == HostState::up ? 1u : 0u);
+  }
+}
+
 // Its files may be reached before any daemon is wanted there.
 TEST_F(HostPoolTest, CallsAHostAgainThatHasAnsweredACallBefore) {
   ASSERT_TRUE(*work(0));
@@ -99,6 +114,16 @@ TEST_F(HostPoolTest, GivesUpWhenWhatRanThereIsLost) {
   const auto began = clock.now();
   ASSERT_FALSE(*work(1'000'000));
   EXPECT_GE(clock.now() - began, pool->lost_after());
+}
+
+TEST_F(HostPoolTest, AHostMayComeBackForALeaseWhateverTheTimeOfDayIsSetTo) {
+  EXPECT_FALSE(pool->may_come_back("far"));
+  reach();
+  clock.set_time_of_day_forward(std::chrono::hours(1));
+  EXPECT_TRUE(pool->may_come_back("far"));
+  clock.set_time_of_day_forward(-std::chrono::hours(2));
+  clock.advance(pool->lost_after());
+  EXPECT_FALSE(pool->may_come_back("far"));
 }
 
 TEST_F(HostPoolTest, GivesUpWhenTheRunEnds) {

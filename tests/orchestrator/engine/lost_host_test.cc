@@ -100,6 +100,25 @@ TEST_F(SilentHost, ThatIsBackWithinItsLeaseHasFailedNothing) {
   EXPECT_EQ(bench.host().started().size(), 1u);
 }
 
+// Somebody sets the clock of this machine while the host is away.
+TEST_F(SilentHost, IsJudgedByTheClockThatLeasesGoBy) {
+  bool cut = false;
+  int turns = 0;
+  bench.on_tick = [&] {
+    const auto running = bench.host().running();
+    if (running.empty()) return;
+    if (!std::exchange(cut, true)) {
+      cut_off();
+      return bench.clock.set_time_of_day_forward(std::chrono::hours(1));
+    }
+    if (++turns < 10) return;
+    bench.host().refuse_daemons(std::nullopt);
+    if (count(running.front(), "start") == 2) make_output(running.front());
+  };
+  EXPECT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.last("work").number, 1);
+}
+
 TEST_F(SilentHost, DoesNotFailTheStepThatIsNext) {
   bench.add("next", "make", {{"input", "${steps.work}"}});
   bench.host().on_start([](const Json&) { return makes("thing", "made"); });

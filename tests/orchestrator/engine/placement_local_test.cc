@@ -122,13 +122,30 @@ TEST_F(Placement, FailsWithTheListersWords) {
   EXPECT_NE(bench.last("data").message.find("no such part"), std::string::npos) << bench.last("data").message;
 }
 
-TEST_F(Placement, ThatFailsLeavesNoTaskUnfinished) {
+TEST_F(Placement, ThatFailsBeforeItsHostsAreAskedHasBegunNoTaskAndSaysWhy) {
   bench.worker = bench.folder.file("lister", "#!/bin/sh\nexit 12\n");
   fs::permissions(bench.worker, fs::perms::owner_all);
   EXPECT_NE(bench.run(), 0);
   const auto tasks = bench.store().tasks_of(bench.last("data").id).value();
   ASSERT_EQ(tasks.size(), 2u);
-  for (const TaskRow& task : tasks) EXPECT_EQ(task.state, TaskState::killed);
+  for (const TaskRow& task : tasks) {
+    EXPECT_EQ(task.state, TaskState::intent);
+    EXPECT_EQ(task.started_ms, 0);
+    EXPECT_EQ(task.tail, bench.last("data").message);
+  }
+}
+
+TEST_F(Placement, ToAHostThatCannotBeReachedHasNotBegunItsTaskThere) {
+  bench.cut_off["node2"] = Error{Cause::unreachable, "no route to it"};
+  EXPECT_EQ(bench.run(), 6);
+  const auto tasks = bench.store().tasks_of(bench.last("data").id).value();
+  ASSERT_EQ(tasks.size(), 2u);
+  EXPECT_EQ(tasks[0].state, TaskState::exited);
+  EXPECT_GT(tasks[0].started_ms, 0);
+  EXPECT_EQ(tasks[1].state, TaskState::intent);
+  EXPECT_EQ(tasks[1].tail, "no route to it");
+  EXPECT_EQ(bench.observer.lines_with("data failed"), Lines{"data failed: to node2: no route to it"});
+  EXPECT_EQ(bench.status_of("data").state, StepState::failed);
 }
 
 TEST_F(Placement, ThatIsPlacedElsewhereLeavesNoTaskUnfinished) {

@@ -147,6 +147,14 @@ TEST_F(Service, ThatCannotBeJoinedIsStartedAnewForARankThatCan) {
   bench.start_job("node1", "old.1.servers.2.0");
   bench.host("node1").kill_daemon();
   bench.start_job("node2", "old.1.model.2.0");
+  // The rank is not reached before the server's end is known: it could begin beside that one else.
+  bench.host("node2").refuse_daemons(Error{Cause::unreachable, "no route to it"});
+  bench.per_tick = Milliseconds(100);
+  bench.on_tick = [this] {
+    if (bench.last("servers").state != AttemptState::running)
+      bench.host("node2").refuse_daemons(std::nullopt);
+    turn();
+  };
   EXPECT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("model").number, 2);
   EXPECT_EQ(bench.last("model").state, AttemptState::succeeded);
@@ -209,6 +217,45 @@ TEST_F(Service, ThatEndsAsItIsTakenUpIsMadeAnewBeforeItsUserBegins) {
   EXPECT_EQ(bench.run(), 0);
   EXPECT_EQ(bench.last("servers").number, 3);
   EXPECT_EQ(bench.last("model").number, 2);
+}
+
+// A server ends, or its host does, when all ranks have ended well and the model is being published.
+class EndWhilePublishing : public Service {
+ protected:
+  void SetUp() override {
+    Service::SetUp();
+    bench.per_tick = Milliseconds(100);
+  }
+  // Until everybody knows, the answer to "publish" gets lost.
+  void when_published(const std::function<void()>& end) {
+    bench.host("node1").on_order([this, end](const Message& order) -> std::optional<Message> {
+      const bool model = order.head.text_or("to", "").starts_with("outputs/model/");
+      if (order.type() != "publish" || !model) return std::nullopt;
+      if (asked++ == 0) end();
+      if (asked > 100 || !bench.observer.lines_with("servers failed").empty()) return std::nullopt;
+      return message_of("", {{"ok", false}, {"cause", "unreachable"}});
+    });
+  }
+  void check() {
+    EXPECT_EQ(bench.run(), 0);
+    EXPECT_GT(asked, 1);
+    EXPECT_EQ(bench.observer.lines_with("servers failed").size(), 1u);
+    EXPECT_EQ(bench.observer.lines_with("failure"), Lines());
+    EXPECT_EQ(bench.last("model").number, 1);
+    EXPECT_EQ(bench.last("model").state, AttemptState::succeeded);
+    EXPECT_EQ(bench.last("servers").number, 1);
+  }
+  int asked = 0;
+};
+
+TEST_F(EndWhilePublishing, OfAServerTakesNothingFromItsUser) {
+  when_published([this] { bench.host("node2").finish(running("node2", "servers"), 0, 11); });
+  check();
+}
+
+TEST_F(EndWhilePublishing, OfAServersHostTakesNothingFromItsUser) {
+  when_published([this] { bench.host("node2").kill_daemon(); });
+  check();
 }
 
 class LostHost : public Service {

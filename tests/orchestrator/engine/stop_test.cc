@@ -43,8 +43,16 @@ TEST_F(Stop, ASecondSignalDoesNotWaitForTheTimeOfGrace) {
   EXPECT_EQ(bench.last("work").state, AttemptState::cancelled);
   EXPECT_TRUE(bench.host().running().empty());
   EXPECT_EQ(bench.observer.lines_with("note "),
-            (Lines{"note new store " + bench.store().store_id(), "note stopped by a signal; ending what runs",
+            (Lines{"note stopped by a signal; ending what runs",
                    "note a second signal: killing what still runs; further ones change nothing"}));
+}
+
+TEST_F(Stop, WhatASignalEndsOnTheWayToAHostIsNoFailure) {
+  bench.host().refuse_daemons(Error{Cause::interrupted, "stopped while connecting"});
+  bench.stop.raise(Cause::interrupted);
+  EXPECT_EQ(bench.run(), 130);
+  EXPECT_EQ(bench.observer.lines_with("failure"), Lines());
+  EXPECT_TRUE(bench.store().attempts().value().empty());
 }
 
 TEST_F(Stop, OneSignalLetsJobsEndThemselves) {

@@ -70,6 +70,19 @@ TEST_F(Written, AHostThatWasPreparedIsToldOnce) {
             std::vector<std::string>{"note host controller: programs sent: 12 files, 210 MB"});
 }
 
+TEST_F(Written, WhatAHostCouldNotDeleteIsTold) {
+  bench.host().on_order([&](const Message& order) -> std::optional<Message> {
+    if (order.type() != "hello") return std::nullopt;
+    return Message{Json(Json::Object{{"boot", boot_id()}, {"cores", 2}, {"leftovers", "removing x: no"}}),
+                   ""};
+  });
+  bench.add("a", "make");
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_EQ(bench.observer.lines_with("note host"),
+            std::vector<std::string>{"note host controller: what earlier jobs left could not be deleted: "
+                                     "removing x: no"});
+}
+
 TEST_F(Written, StatusNamesWhatAStepWaitsFor) {
   bench.add("one", "make", {{"cores", 2}});
   bench.add("two", "make", {{"cores", 1}});
@@ -160,19 +173,45 @@ TEST_F(Written, APlanNeitherTakesTheStateNorRaisesItsEpoch) {
   EXPECT_EQ(bench.store().epoch(), epoch);
 }
 
-TEST_F(Written, APlanAfterAnInterruptedTrainingSaysWhereItGoesOn) {
-  bench.add("graph", "make");
-  bench.add("model", "train", {{"input", "${steps.graph}"}, {"epochs", 10}});
-  bench.host().on_start([](const Json& order) {
+// Epoch 4 of 10 has left a checkpoint when the run is interrupted.
+class Interrupted : public Written {
+ protected:
+  void train_on(const std::string& at) {
+    bench.add("graph", "make");
+    bench.add("model", "train", {{"input", "${steps.graph}"}, {"epochs", 10}, {"host", at}});
+    bench.host().on_start([](const Json& order) { return job(order); });
+    bench.host(at).on_start([](const Json& order) { return job(order); });
+    bench.on_tick = [&] {
+      if (bench.last("model").metrics.integer_or("checkpoint", 0) == 4) bench.stop.raise(Cause::interrupted);
+    };
+    ASSERT_EQ(bench.run(), 130);
+  }
+  static FakeJob job(const Json& order) {
     if (order.get("spec").text_or("kind", "") == "make") return makes("thing", "graph");
     FakeJob job = goes_on();
     job.reports.push_back(message_of("checkpoint", {{"epoch", 4}}));
     return job;
-  });
-  bench.on_tick = [&] {
-    if (bench.last("model").metrics.integer_or("checkpoint", 0) == 4) bench.stop.raise(Cause::interrupted);
-  };
-  ASSERT_EQ(bench.run(), 130);
+  }
+  fs::path checkpoint() {
+    return bench.host().root() / "checkpoints/model" / bench.last("model").resume_key / "4";
+  }
+};
+
+TEST_F(Interrupted, APlanSaysWhereTheTrainingGoesOn) {
+  train_on("controller");
+  ASSERT_TRUE(create_folders(checkpoint()));
+  ASSERT_TRUE(write_file_atomically(checkpoint() / "checkpoint.json", R"({"files":{}})"));
+  EXPECT_EQ(bench.plan().back(), "model resume: attempt 1 was cancelled; goes on from epoch 4");
+}
+
+TEST_F(Interrupted, APlanCountsOnNoCheckpointThatIsGoneFromThisMachine) {
+  train_on("controller");
+  EXPECT_EQ(bench.plan().back(), "model run: attempt 1 was cancelled");
+}
+
+TEST_F(Interrupted, APlanBelievesTheStoreAboutOtherMachines) {
+  bench.add_far_host("far", "10.0.0.3");
+  train_on("far");
   EXPECT_EQ(bench.plan().back(), "model resume: attempt 1 was cancelled; goes on from epoch 4");
 }
 

@@ -189,6 +189,19 @@ TEST_F(PrepareBundleTest, BundlesShareTheirFiles) {
   EXPECT_EQ(prepare(bundle).files_sent, 0);
 }
 
+TEST_F(PrepareBundleTest, AFolderThatIsTakenAwayWhileItsLockIsWaitedForIsMadeAnew) {
+  ASSERT_TRUE(create_folders(workspace / "bundles"));
+  {
+    Result<FileLock> lock = FileLock::take(workspace / "bundles/lock");
+    ASSERT_TRUE(lock);
+    std::jthread controller([&] { prepare(bundle); });
+    std::this_thread::sleep_for(Milliseconds(50));
+    fs::rename(workspace / "bundles", workspace / "trash");
+    *lock = std::move(*FileLock::take(workspace / "trash/other"));  // lets go of the first
+  }
+  EXPECT_EQ(files_sent(), 0);
+}
+
 TEST_F(PrepareBundleTest, TwoControllersAtOnceBothGetIt) {
   std::vector<std::thread> controllers;
   for (int i = 0; i < 3; ++i) controllers.emplace_back([&] { EXPECT_EQ(prepare(bundle).folder, folder()); });
@@ -301,7 +314,8 @@ class BareHost : public Host {
              const StopSignal&) override {
     return Error{};
   }
-  Result<std::vector<bool>> check(const std::vector<HostFile>&, const fs::path&, bool) override {
+  Result<std::vector<bool>> check(const std::vector<HostFile>&, const fs::path&, bool,
+                                  const StopSignal&) override {
     return Error{};
   }
   Result<std::string> read(const fs::path&, int64_t) override { return Error{}; }

@@ -50,7 +50,6 @@ TEST_F(DaemonLinkTest, SaysHelloWithEpochAndLeaseAndKeepsTheAnswer) {
   EXPECT_EQ(hello.head.text_or("store", ""), std::string(32, 'a'));
   EXPECT_EQ(hello.head.integer_or("lease_ms", 0), 5000);
   EXPECT_EQ(hello.head.integer_or("grace_ms", 0), 100);
-  EXPECT_FALSE(link->closed());
 }
 
 TEST_F(DaemonLinkTest, PassesEventsOnInTheirOrder) {
@@ -108,6 +107,34 @@ TEST_F(DaemonLinkTest, AnOrderLaterCallsBackOnce) {
   EXPECT_FALSE(reply->head.boolean_or("known", true));
 }
 
+TEST_F(DaemonLinkTest, AnOrderLaterDoesNotWaitForADaemonThatDoesNotRead) {
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  host.on_order([released](const Message& order) -> std::optional<Message> {
+    if (order.type() == "ask") released.wait();
+    return std::nullopt;
+  });
+  std::promise<Result<Message>> answered;
+  auto link = open();
+  link->order_later(message_of("ask"), [](const Result<Message>&) {});
+  Message large = message_of("ask");
+  large.body = std::string(8 << 20, 'x');  // more than lies on the way
+  link->order_later(std::move(large), [&](Result<Message> reply) { answered.set_value(std::move(reply)); });
+  release.set_value();
+  const Result<Message> reply = answered.get_future().get();
+  EXPECT_TRUE(reply) << reply.error().message;
+}
+
+TEST_F(DaemonLinkTest, AnOrderOverTheLimitIsRefusedAndTheLinkGoesOn) {
+  auto link = open();
+  Message huge = message_of("ask");
+  huge.body = std::string(kMaxBodyBytes + 1, 'x');
+  const Result<Message> reply = link->order(std::move(huge), soon());
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().cause, Cause::bad_data);
+  EXPECT_TRUE(link->order(message_of("ask"), soon()));
+}
+
 TEST_F(DaemonLinkTest, AnOrderThatIsNotAnsweredEndsAtItsDeadline) {
   std::promise<void> release;
   std::shared_future<void> released = release.get_future().share();
@@ -128,7 +155,6 @@ TEST_F(DaemonLinkTest, TheEndIsToldOnceAndFailsEveryOrder) {
   auto link = open();
   host.cut();
   ASSERT_TRUE(events.wait_for(1));
-  EXPECT_TRUE(link->closed());
   for (int i = 0; i < 3; ++i) {
     Result<Message> reply = link->order(message_of("ask"), soon());
     ASSERT_FALSE(reply);

@@ -389,6 +389,23 @@ TEST_F(FarFilesTest, GetsFilesTheSameWay) {
   EXPECT_FALSE(far.broken());
 }
 
+TEST_F(FarFilesTest, WhatCanBeRunCanBeRunAtBothEnds) {
+  const auto may_run = [](const fs::path& file) {
+    return (fs::status(file).permissions() & fs::perms::owner_exec) != fs::perms::none;
+  };
+  ReceiverProcess receiver;
+  FarFiles far = receiver.far_files();
+  HostFile tool = make("tool", "#!/bin/sh");
+  tool.executable = true;
+  const HostFile plain = make("plain", "x");
+  ASSERT_TRUE(put(far, {tool, plain}));
+  EXPECT_TRUE(may_run(root / "data/d1/tool"));
+  EXPECT_FALSE(may_run(root / "data/d1/plain"));
+  ASSERT_TRUE(far.get(at(), {tool, plain}, target / "out", nullptr, stop));
+  EXPECT_TRUE(may_run(target / "out/tool"));
+  EXPECT_FALSE(may_run(target / "out/plain"));
+}
+
 TEST_F(FarFilesTest, AGetGoesOnWhereItEndedAndNoticesDamage) {
   const HostFile file = make("x", random_bytes(12 << 20, 16));
   {
@@ -446,6 +463,22 @@ TEST_F(FarFilesTest, ChecksReadsAndAsksForLocks) {
   EXPECT_TRUE(*far.held({root}, "lock"));
   lock = Error{};
   EXPECT_FALSE(*far.held({root}, "lock"));
+}
+
+TEST_F(FarFilesTest, AStopSignalEndsACheckThatGetsNoAnswer) {
+  ReceiverProcess receiver;
+  FarFiles far = receiver.far_files();
+  const HostFile file = make("x", "abc");
+  ASSERT_TRUE(put(far, {file}));
+  ::kill(receiver.pid(), SIGSTOP);
+  std::jthread raises([&] {
+    ::usleep(100'000);
+    stop.raise(Cause::interrupted);
+  });
+  Result<std::vector<bool>> there = far.check(at(), {file}, true, stop);
+  ASSERT_FALSE(there);
+  EXPECT_EQ(there.error().cause, Cause::interrupted) << there.error().message;
+  EXPECT_TRUE(far.broken());
 }
 
 TEST_F(FarFilesTest, TheReceiverEndsWithItsInputAndSaysWhatItDoesNotKnow) {

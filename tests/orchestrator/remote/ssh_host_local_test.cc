@@ -1,10 +1,14 @@
 // A far host behind a real sshd: programs brought there, a daemon, files, and what is told when it goes
 // wrong.
 #include <csignal>
+#include <span>
 #include <thread>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +35,19 @@ bool wait_until(const std::function<bool()>& condition) {
     ::usleep(10'000);
   }
   return true;
+}
+
+// Of this process.
+int connections_to(int port) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    const int descriptor = std::stoi(entry.path().filename());
+    const bool connected = ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+    count += connected && peer.sin_family == AF_INET && ntohs(peer.sin_port) == port;
+  }
+  return count;
 }
 
 // The worker without the trainer, so that a test brings megabytes and not hundreds of them.
@@ -150,7 +167,7 @@ TEST_F(SshHostTest, FilesGoThereAndBackAndAreReadAndChecked) {
   ASSERT_TRUE(put) << put.error().message;
   EXPECT_EQ(read_file(server.home() / "work" / kStore / "node2" / "data/d/a").value_or(""), "hello");
   EXPECT_EQ(host.read("data/d/a", 100).value_or(""), "hello");
-  EXPECT_EQ(host.check({small, large, {"absent", 1, small.digest}}, "data/d", true).value_or({}),
+  EXPECT_EQ(host.check({small, large, {"absent", 1, small.digest}}, "data/d", true, stop).value_or({}),
             (std::vector<bool>{true, true, false}));
   Status got = host.get("data/d", {small, large}, here / "back", nullptr, stop);
   ASSERT_TRUE(got) << got.error().message;
@@ -235,6 +252,48 @@ TEST_F(SshHostTest, AHostThatIsDownIsNamedByEveryCall) {
   EXPECT_EQ(host.put(here / "from", {file("a", "x")}, "data/d", nullptr, stop).error().message, refused);
 }
 
+TEST_F(SshHostTest, ARelayThatEndedIsLetGoOfByTheNextCall) {
+  SshHost host(options());
+  start_and_greet(host);
+  EXPECT_EQ(connections_to(server.port()), 2) << "one for files, one for the relay";
+  link.reset();
+  EXPECT_TRUE(wait_until([&] {
+    EXPECT_TRUE(host.daemon_alive().value_or(false));
+    return connections_to(server.port()) == 1;
+  }));
+}
+
+TEST_F(SshHostTest, OnceTheStopSignalIsRaisedAPreparedHostIsReachedToCleanUp) {
+  {
+    SshHost host(options());
+    start_and_greet(host);
+    link.reset();
+  }
+  SshHostOptions told = options();
+  told.stop = &stop;
+  stop.raise(Cause::interrupted);
+  SshHost host(told);
+  EXPECT_TRUE(host.daemon_alive().value_or(false));
+  start_and_greet(host, 2);
+  EXPECT_EQ(host.preparation(), "programs were there, nothing sent");
+}
+
+TEST_F(SshHostTest, OnceTheStopSignalIsRaisedNoProgramsAndNoFilesAreSent) {
+  SshHostOptions told = options();
+  told.stop = &stop;
+  stop.raise(Cause::interrupted);
+  SshHost host(told);
+  const HostFile small = file("a", "hello");
+  EXPECT_EQ(host.put(here / "from", {small}, "data/d", nullptr, stop).error().cause, Cause::interrupted);
+  EXPECT_EQ(host.get("data/d", {small}, here / "back", nullptr, stop).error().cause, Cause::interrupted);
+  EXPECT_EQ(host.check({small}, "data/d", true, stop).error().cause, Cause::interrupted);
+  EXPECT_EQ(server.connections(), 0);
+  Status started = host.start_daemon(kLease, kGrace, soon());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().cause, Cause::interrupted) << started.error().message;
+  EXPECT_TRUE(fs::is_empty(server.home() / "work/bundles/files"));
+}
+
 TEST_F(SshHostTest, ProgramsThatWereTakenAwayAreBroughtAgain) {
   SshHost host(options());
   start_and_greet(host);
@@ -265,7 +324,8 @@ TEST_F(SshHostTest, AReceiverWithAFlippedByteIsReplaced) {
   SshHost host(options());
   Result<bool> alive = host.daemon_alive();
   ASSERT_TRUE(alive) << alive.error().message;
-  EXPECT_EQ(sha256_of_file(receiver).value_or(""), receiver.parent_path().filename().string());
+  content = read_file(receiver).value_or("");
+  EXPECT_EQ(sha256_of(std::as_bytes(std::span(content))), receiver.parent_path().filename().string());
 }
 
 TEST_F(SshHostTest, AFullDiskThereIsNoResourcesAndNamesTheHost) {

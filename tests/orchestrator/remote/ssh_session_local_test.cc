@@ -548,5 +548,26 @@ TEST_F(SshSessionTest, TheStopSignalEndsAnOpening) {
   raises.join();
 }
 
+TEST_F(SshSessionTest, TheStopSignalEndsTheWaitForAProgram) {
+  ThrowawaySshd server;
+  trust(server);
+  auto session = open(target_of(server));
+  ASSERT_TRUE(session);
+  StopSignal stop;
+  std::jthread raises([&] {
+    ::usleep(200'000);
+    stop.raise(Cause::interrupted);
+  });
+  Result<FarRun> run = session->run("sleep 300", "", soon(), &stop);
+  ASSERT_FALSE(run);
+  EXPECT_EQ(run.error().cause, Cause::interrupted);
+  EXPECT_TRUE(run.error().message.starts_with(place(server) + ": ")) << run.error().message;
+  Result<FarLink> link = start_messages(*session, "sleep 300", soon(), &stop);
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().cause, Cause::interrupted);
+  EXPECT_TRUE(session->alive());
+  EXPECT_EQ(session->run("echo goes on", "", soon()).value_or({}).out, "goes on\n");
+}
+
 }  // namespace
 }  // namespace gnnflow

@@ -146,7 +146,7 @@ TEST_F(TransferTest, RefusesPathsThatLeadOutside) {
     Status status = put({file});
     ASSERT_FALSE(status) << bad;
     EXPECT_EQ(status.error().cause, Cause::bad_data);
-    EXPECT_FALSE(host.check({file}, "data/d1", false)) << bad;
+    EXPECT_FALSE(host.check({file}, "data/d1", false, stop)) << bad;
     EXPECT_FALSE(host.get("data", {file}, workspace / "out", nullptr, stop)) << bad;
   }
   file.path = "x";
@@ -188,6 +188,21 @@ TEST_F(TransferTest, GetsFilesTheSameWay) {
   EXPECT_EQ(status.error().cause, Cause::bad_data);
 }
 
+TEST_F(TransferTest, WhatCanBeRunCanBeRunAtBothEnds) {
+  const auto may_run = [](const fs::path& file) {
+    return (fs::status(file).permissions() & fs::perms::owner_exec) != fs::perms::none;
+  };
+  HostFile tool = make("tool", "#!/bin/sh");
+  tool.executable = true;
+  const HostFile plain = make("plain", "x");
+  ASSERT_TRUE(put({tool, plain}));
+  EXPECT_TRUE(may_run(host.root() / "data/d1/tool"));
+  EXPECT_FALSE(may_run(host.root() / "data/d1/plain"));
+  ASSERT_TRUE(host.get("data/d1", {tool, plain}, workspace / "out", nullptr, stop));
+  EXPECT_TRUE(may_run(workspace / "out/tool"));
+  EXPECT_FALSE(may_run(workspace / "out/plain"));
+}
+
 TEST_F(TransferTest, ChecksSizesAndDigests) {
   const std::vector<HostFile> files = {make("same", "abc"), make("other", "abc"), make("short", "abc"),
                                        make("none", "abc")};
@@ -195,8 +210,17 @@ TEST_F(TransferTest, ChecksSizesAndDigests) {
   ASSERT_TRUE(write_file_atomically(host.root() / "data/d1/other", "abd"));
   ASSERT_TRUE(write_file_atomically(host.root() / "data/d1/short", "ab"));
   fs::remove(host.root() / "data/d1/none");
-  EXPECT_EQ(*host.check(files, "data/d1", false), (std::vector<bool>{true, true, false, false}));
-  EXPECT_EQ(*host.check(files, "data/d1", true), (std::vector<bool>{true, false, false, false}));
+  EXPECT_EQ(*host.check(files, "data/d1", false, stop), (std::vector<bool>{true, true, false, false}));
+  EXPECT_EQ(*host.check(files, "data/d1", true, stop), (std::vector<bool>{true, false, false, false}));
+}
+
+TEST_F(TransferTest, AStopSignalEndsACheckOfDigests) {
+  const HostFile file = make("x", "abc");
+  ASSERT_TRUE(put({file}));
+  stop.raise(Cause::interrupted);
+  Result<std::vector<bool>> good = host.check({file}, "data/d1", true, stop);
+  ASSERT_FALSE(good);
+  EXPECT_EQ(good.error().cause, Cause::interrupted);
 }
 
 TEST_F(TransferTest, ReadsASmallFileUpToItsLimit) {

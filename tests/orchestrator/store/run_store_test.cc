@@ -312,9 +312,7 @@ TEST_F(RunStoreTest, KnowsItsHosts) {
 TEST_F(RunStoreTest, HowAHostIsReachedIsTheWorkflowsToSay) {
   const Json entry(Json::Object{{"address", "10.0.0.7"}});
   store.reset();
-  StoreOwner owner{"flow", folder / "flow.yml"};
-  owner.hosts["node1"] = entry;
-  store.emplace(must(RunStore::open(folder, owner)));
+  store.emplace(must(RunStore::open(folder, {"flow", folder / "flow.yml"}, {{"node1", entry}})));
   HostRow known = must(store->hosts())[0];
   EXPECT_EQ(known.name, "node1");
   EXPECT_EQ(known.state, HostState::gone);
@@ -433,14 +431,19 @@ TEST_F(OwnerTest, RefusesAnotherWorkflowWith2AndNamesBoth) {
   EXPECT_EQ(exit_code(error.cause), 2);
   EXPECT_EQ(error.message, folder.string() + ": the state of workflow 'flow', " + file.string() +
                                "; give 'other', " + (dir / "other.yml").string() +
-                               ", a folder of its own with --state DIR, or remove this one if it is a copy");
+                               ", a folder of its own with --state DIR");
   EXPECT_EQ(must(RunStore::open(folder)).epoch(), 2) << "who was refused left a trace";
 }
 
 TEST_F(OwnerTest, RefusesAnotherFileOfTheSameNameWhileTheFirstIsThere) {
   must(RunStore::open(folder, owner("flow", file)));
   const fs::path copy = dir.file("copy.yml", "");
-  EXPECT_EQ(refusal(owner("flow", copy)).cause, Cause::bad_usage);
+  const Error error = refusal(owner("flow", copy));
+  EXPECT_EQ(error.cause, Cause::bad_usage);
+  EXPECT_EQ(error.message, folder.string() + ": the state of workflow 'flow', " + file.string() + "; " +
+                               copy.string() +
+                               " has the same name: give it another `name:`, or a state of its own with "
+                               "--state DIR");
   fs::remove(file);
   must(RunStore::open(folder, owner("flow", copy)));
   EXPECT_EQ(must(must(StoreReader::open(folder)).owner()).file, copy) << "moved";

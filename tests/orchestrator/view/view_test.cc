@@ -133,6 +133,19 @@ TEST(LiveView, ShowsALineForEachRunningStepBelowTheOthers) {
   EXPECT_EQ(shown.data, "done\n");
 }
 
+TEST(LiveView, CountsOverAllEpochsOfATraining) {
+  Shown shown;
+  auto view = make_live_view(shown.setup);
+  view->step_news({"model", "train", "running", "", 0});
+  view->step_progress("model", "rank 0", {"epoch 1 of 2", 0, 200, "batches", ""});
+  shown.clock.at += Milliseconds(10'000);
+  view->step_progress("model", "rank 0", {"epoch 1 of 2", 100, 200, "batches", ""});
+  shown.clock.at += Milliseconds(100);
+  view->step_progress("model", "rank 0", {"epoch 2 of 2", 101, 200, "batches", ""});
+  EXPECT_EQ(shown.screen.text(),
+            "model: running\nmodel  [##########..........]   50 %  epoch 2 of 2  10s  ETA 10s  10 batches/s");
+}
+
 TEST(LiveView, RedrawsAtMostTenTimesASecond) {
   Shown shown;
   auto view = make_live_view(shown.setup);

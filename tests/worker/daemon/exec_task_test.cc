@@ -2,6 +2,7 @@
 #include "worker/daemon/exec_task.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/support/temp_dir.h"
 
@@ -31,21 +32,49 @@ struct ExecFiles : testing::Test {
   TempDir temp;
   ExecSpec spec;
   fs::path files = temp / "files", out = temp / "out";
+  StopSignal stop;
+  Status stage() { return stage_files(spec, files, stop); }
+  std::string refusal() {
+    const Status found = collect_outputs(spec, files, out, "sh");
+    EXPECT_FALSE(found);
+    return found ? "" : found.error().message;
+  }
 };
 
 TEST_F(ExecFiles, InputsStandUnderTheirNames) {
   temp.file("source/script.py", "print()");
   temp.file("source/data/x", "1");
   spec.stages = {{temp / "source/script.py", "scripts/script.py"}, {temp / "source/data", "data"}};
-  ASSERT_TRUE(stage_files(spec, files));
+  ASSERT_TRUE(stage());
   EXPECT_EQ(*read_file(files / "scripts/script.py"), "print()");
   EXPECT_EQ(*read_file(files / "data/x"), "1");
-  ASSERT_TRUE(stage_files(spec, files));
+  ASSERT_TRUE(stage());
+}
+
+TEST_F(ExecFiles, InputsKeepTheirModesAndLinksBecomeWhatTheyLeadTo) {
+  temp.file("source/data/deep/run.sh", "#!/bin/sh");
+  fs::permissions(temp / "source/data/deep/run.sh", fs::perms::owner_all);
+  fs::create_symlink(temp / "source/data/deep", temp / "source/data/link");
+  spec.stages = {{temp / "source/data", "data"}};
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(fs::status(files / "data/deep/run.sh").permissions(), fs::perms::owner_all);
+  EXPECT_FALSE(fs::is_symlink(files / "data/link"));
+  EXPECT_EQ(*read_file(files / "data/link/run.sh"), "#!/bin/sh");
+}
+
+TEST_F(ExecFiles, AStopEndsTheCopying) {
+  temp.file("source/x", "1");
+  spec.stages = {{temp / "source", "data"}};
+  stop.raise(Cause::terminated);
+  const Status staged = stage();
+  ASSERT_FALSE(staged);
+  EXPECT_EQ(staged.error().cause, Cause::terminated);
+  EXPECT_FALSE(fs::exists(files / "data"));
 }
 
 TEST_F(ExecFiles, AMissingInputIsNamed) {
   spec.stages = {{temp / "none", "none"}};
-  Status staged = stage_files(spec, files);
+  Status staged = stage();
   ASSERT_FALSE(staged);
   EXPECT_EQ(staged.error().cause, Cause::not_found);
   EXPECT_NE(staged.error().message.find("input 'none': copying"), std::string::npos);
@@ -60,13 +89,28 @@ TEST_F(ExecFiles, OutputsKeepTheLastPartOfTheirPath) {
   EXPECT_EQ(*read_file(out / "pages/site/index.html"), "html");
 }
 
-TEST_F(ExecFiles, AnOutputThatIsALinkIsRefused) {
+TEST_F(ExecFiles, AnOutputThatIsNeitherFileNorFolderIsRefused) {
   ASSERT_TRUE(create_folders(files));
-  fs::create_symlink("/etc/passwd", files / "card");
+  ASSERT_EQ(::mkfifo((files / "card").c_str(), 0600), 0);
   spec.outputs = {{"card", "card"}};
-  Status found = collect_outputs(spec, files, out, "sh");
-  ASSERT_FALSE(found);
-  EXPECT_EQ(found.error().message, "output 'card': card is neither a file nor a folder");
+  EXPECT_EQ(refusal(), "output 'card': card is neither a file nor a folder");
+}
+
+// What lies there is somebody's.
+TEST_F(ExecFiles, AnOutputBehindALinkStaysWhereItIs) {
+  temp.file("outside/x", "theirs");
+  ASSERT_TRUE(create_folders(files));
+  fs::create_directory_symlink(temp / "outside", files / "d");
+  fs::create_symlink(temp / "outside/x", files / "x");
+  const std::string how = " is a link; below " + temp.path().string() + " none is followed";
+  spec.outputs = {{"o", "d/x"}};
+  EXPECT_EQ(refusal(), "output 'o': " + (files / "d").string() + how);
+  spec.outputs = {{"o", "x"}};
+  EXPECT_EQ(refusal(), "output 'o': " + (files / "x").string() + how);
+  fs::remove_all(files);
+  fs::create_directory_symlink(temp / "outside", files);
+  EXPECT_EQ(refusal(), "output 'o': " + files.string() + how);
+  EXPECT_EQ(read_file(temp / "outside/x").value_or("gone"), "theirs");
 }
 
 }  // namespace

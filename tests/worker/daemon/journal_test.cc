@@ -105,6 +105,28 @@ TEST_F(JournalTest, NamesTheDamagedLine) {
   EXPECT_NE(journal.error().message.find("journal:2: this line is damaged"), std::string::npos);
 }
 
+TEST_F(JournalTest, WhateverAJobSaysIsReadAgain) {
+  JobRecord bytes = record("a", JobState::exited), deep = record("b", JobState::exited);
+  bytes.message = "element type '<i\xb8'";
+  deep.result["x"] = 1;
+  for (int i = 0; i < 62; ++i) deep.result = Json(Json::Array{deep.result});  // JSON may be 64 deep
+  {
+    Result<Journal> journal = Journal::open(path);
+    ASSERT_TRUE(journal);
+    ASSERT_TRUE(journal->put(bytes));
+    ASSERT_TRUE(journal->put(deep));
+    EXPECT_EQ(journal->jobs().at("a").message, "element type '<i\uFFFD'") << "as it will be read";
+    ASSERT_TRUE(journal->set_epoch(7));
+  }
+  Result<Journal> journal = Journal::open(path);
+  ASSERT_TRUE(journal) << journal.error().message;
+  EXPECT_EQ(journal->epoch(), 7);
+  ASSERT_EQ(journal->jobs().size(), 2u);
+  EXPECT_EQ(journal->jobs().at("a").message, "element type '<i\uFFFD'");
+  EXPECT_EQ(journal->jobs().at("b").state, JobState::exited);
+  EXPECT_TRUE(journal->jobs().at("b").result.is_null());
+}
+
 TEST_F(JournalTest, SyncsEachEntry) {
   Result<Journal> journal = Journal::open(path);
   ASSERT_TRUE(journal);

@@ -3,38 +3,29 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/fake_clock.h"
 #include "worker/daemon/job.h"
 
 namespace gnnflow {
 namespace {
 
-class FakeClock : public Clock {
- public:
-  Monotonic now() const override { return now_; }
-  int64_t unix_milliseconds() const override { return 0; }
-  void pass(int64_t milliseconds) { now_ += Milliseconds(milliseconds); }
-
- private:
-  Monotonic now_ = Monotonic(std::chrono::hours(1));
-};
-
 TEST(Lease, PassesWhenItIsNotRenewed) {
   FakeClock clock;
   Lease lease(clock, Milliseconds(1000), Distance::far);
-  clock.pass(999);
+  clock.advance(Milliseconds(999));
   EXPECT_FALSE(lease.passed());
-  clock.pass(1);
+  clock.advance(Milliseconds(1));
   EXPECT_TRUE(lease.passed());
 }
 
 TEST(Lease, ARenewalCountsFromNow) {
   FakeClock clock;
   Lease lease(clock, Milliseconds(1000), Distance::far);
-  clock.pass(900);
+  clock.advance(Milliseconds(900));
   lease.renew(Milliseconds(5000));
-  clock.pass(4999);
+  clock.advance(Milliseconds(4999));
   EXPECT_FALSE(lease.passed());
-  clock.pass(1);
+  clock.advance(Milliseconds(1));
   EXPECT_TRUE(lease.passed());
 }
 

@@ -50,6 +50,14 @@ TEST_F(PublishTest, MovesThePieceAndWritesItsManifest) {
   EXPECT_EQ(json.get("files").array()[1].text_or("digest", ""), digest_of("0123456789"));
 }
 
+TEST_F(PublishTest, SaysWhichFilesCanBeRun) {
+  ASSERT_EQ(::chmod((made / "graph.json").c_str(), 0755), 0);
+  ASSERT_TRUE(once());
+  const Json json = *Json::parse(*read_file(manifest));
+  EXPECT_TRUE(json.get("files").array()[0].boolean_or("executable", false));
+  EXPECT_FALSE(json.get("files").array()[1].has("executable"));
+}
+
 TEST_F(PublishTest, EveryStateThatACrashMayLeaveEndsInTheSameAnswer) {
   std::string digest = once()->front().digest;
   std::string text = *read_file(manifest);
@@ -98,6 +106,33 @@ TEST_F(PublishTest, LinksInOutputsAreRefused) {
   EXPECT_EQ(pieces.error().cause, Cause::bad_data);
   EXPECT_NE(pieces.error().message.find("this is a link"), std::string::npos);
   EXPECT_FALSE(fs::exists(published));
+}
+
+TEST_F(PublishTest, NamesThatAreNoUtf8AreRefusedAndShownEscaped) {
+  temp.file("host/tmp/a.b/out/graph/caf\xc3\xa9", "");
+  ASSERT_TRUE(once());
+  make_output();
+  temp.file("host/tmp/a.b/out/graph/caf\xe9.txt", "");
+  Result<std::vector<PublishedPiece>> pieces = publish(host, "a.b", "outputs/step/key/2", {"graph"});
+  ASSERT_FALSE(pieces);
+  EXPECT_EQ(exit_code(pieces.error().cause), 12);
+  EXPECT_EQ(pieces.error().message,
+            made.string() + "/caf\\xe9.txt: names of files in outputs are UTF-8, this one is not");
+  EXPECT_FALSE(fs::exists(host.root / "outputs/step/key/2/graph"));
+}
+
+TEST_F(PublishTest, AfterAStopNothingIsSyncedOrMoved) {
+  StopSignal stop;
+  stop.raise();
+  for (int i = 0; i < 20; ++i) temp.file("host/tmp/a.b/out/graph/" + std::to_string(i), "x");
+  const FileCounters before = file_counters();
+  Result<std::vector<PublishedPiece>> pieces = publish(host, "a.b", kTo, {"graph"}, &stop);
+  ASSERT_FALSE(pieces);
+  EXPECT_EQ(pieces.error().cause, Cause::stopped);
+  EXPECT_EQ(file_counters().syncs, before.syncs);
+  EXPECT_EQ(file_counters().renames, before.renames);
+  EXPECT_FALSE(fs::exists(host.root / "outputs/step"));
+  EXPECT_TRUE(once()) << "what was made is still there";
 }
 
 TEST_F(PublishTest, NamesAndPathsStayInside) {

@@ -160,9 +160,11 @@ TEST_F(GraphServerTest, IsFoundAgainWhenTheListComesLate) {
   servers.stop(0);
   servers.allow({});
   servers.start(0, port);
-  std::jthread late([&] {
-    std::this_thread::sleep_for(milliseconds(700));
-    servers.allow({keys_.public_key});
+  std::jthread late([&, &server = servers.server(0)] {
+    const Deadline patience = Deadline::after(seconds(15));
+    while (server.stats().get("refused").integer() == 0 && !patience.passed())
+      std::this_thread::sleep_for(milliseconds(20));
+    server.allow({keys_.public_key});
   });
   const Status asked = ask_rows(**source);
   ASSERT_TRUE(asked) << asked.error().message;

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/data_sets.h"
@@ -171,6 +172,89 @@ TEST(Import, NamesTheColumnThatIsOutOfRange) {
   write<uint16_t>(dir / "s", "feat_indices.npy", Dtype::u2, {3}, {0, 4, 1});
   expect_refused(dir, Cause::bad_data,
                  (dir / "s/feat_indices.npy").string() + ": column 4 at position 1 is not below 4");
+}
+
+TEST(Import, RefusesMoreColumnsThanFit31Bits) {
+  TempDir dir;
+  write_path(dir / "s");
+  write<int32_t>(dir / "s", "feat_indptr.npy", Dtype::i4, {4}, {0, 1, 2, 2});
+  const std::string indices = (dir / "s/feat_indices.npy").string();
+  for (const int64_t column :
+       {(int64_t{1} << 32) + 1, (int64_t{1} << 31) - 1, std::numeric_limits<int64_t>::max()}) {
+    write<int64_t>(dir / "s", "feat_indices.npy", Dtype::i8, {2}, {0, column});
+    expect_refused(
+        dir, Cause::bad_data,
+        fmt::format("{}: column {} at position 1: there can be at most 2147483647 columns", indices, column));
+  }
+  write<int64_t>(dir / "s", "feat_indices.npy", Dtype::i8, {2}, {0, (int64_t{1} << 31) - 2});
+  const auto graph = imported(dir / "s", dir / "g");
+  ASSERT_TRUE(graph) << graph.error().message;
+  EXPECT_EQ(graph->node().feature_columns, std::numeric_limits<int32_t>::max());
+}
+
+TEST(Import, RefusesWideTablesEvenOfNoRows) {
+  TempDir dir;
+  write_path(dir / "s");
+  write<int8_t>(dir / "s", "label.npy", Dtype::i1, {0}, {});
+  write<float>(dir / "s", "feat.npy", Dtype::f4, {0, int64_t{1} << 31}, {});
+  expect_refused(dir, Cause::bad_data,
+                 (dir / "s/feat.npy").string() + ": has 2147483648: there can be at most 2147483647 columns");
+  fs::remove(dir / "s/feat.npy");
+  write<uint8_t>(dir / "s", "feat_bits.npy", Dtype::u1, {0, int64_t{1} << 62}, {});
+  expect_refused(dir, Cause::bad_data,
+                 (dir / "s/feat_bits.npy").string() +
+                     ": has 4611686018427387904 bytes a row: there can be at most 2147483647 columns");
+}
+
+TEST(Import, RefusesMoreClassesThanFit31Bits) {
+  TempDir dir;
+  for (const int64_t label : {int64_t{1} << 60, std::numeric_limits<int64_t>::max()}) {
+    write_path(dir / "s");
+    write<int64_t>(dir / "s", "label.npy", Dtype::i8, {3}, {0, label, 1});
+    expect_refused(dir, Cause::bad_data,
+                   fmt::format("{}: label {} of node 1: there can be at most 2147483647 classes",
+                               (dir / "s/label.npy").string(), label));
+  }
+}
+
+TEST(Import, TakesOnlyListsForSparseRows) {
+  TempDir dir;
+  write_path(dir / "s");
+  const auto write_good = [&] {
+    write<int32_t>(dir / "s", "feat_indptr.npy", Dtype::i4, {4}, {0, 2, 2, 3});
+    write<int32_t>(dir / "s", "feat_indices.npy", Dtype::i4, {3}, {0, 4, 1});
+    write<float>(dir / "s", "feat_values.npy", Dtype::f4, {3}, {1, 2, 3});
+  };
+  write_good();
+  write<int32_t>(dir / "s", "feat_indptr.npy", Dtype::i4, {4, 2}, {0, 0, 2, 2, 2, 2, 3, 3});
+  expect_refused(dir, Cause::bad_data, (dir / "s/feat_indptr.npy").string() + ": is not a list of 4 offsets");
+  write_good();
+  write<int32_t>(dir / "s", "feat_indices.npy", Dtype::i4, {3, 2}, {0, 1, 2, 3, 4, 5});
+  expect_refused(dir, Cause::bad_data, (dir / "s/feat_indices.npy").string() + ": is not a list of columns");
+  write_good();
+  write<float>(dir / "s", "feat_values.npy", Dtype::f4, {3, 2}, {1, 2, 3, 4, 5, 6});
+  expect_refused(dir, Cause::bad_data, (dir / "s/feat_values.npy").string() + ": is not a list of 3 values");
+  write_good();
+  EXPECT_TRUE(imported(dir / "s", dir / "g"));
+}
+
+TEST(Import, NamesWhatIsWrongInTheDescription) {
+  TempDir dir;
+  write_path(dir / "s");
+  const std::string where = (dir / "s/dataset.json").string();
+  const std::string range = ", not a number from 0 to 2147483647";
+  const std::pair<const char*, std::string> wrong[] = {
+      {"[]", "must be a map, but is list"},
+      {R"({"name": 3})", "'name' is not a text"},
+      {R"({"num_features": "4"})", "'num_features' is \"4\"" + range},
+      {R"({"num_features": -1})", "'num_features' is -1" + range},
+      {R"({"num_features": 2147483648})", "'num_features' is 2147483648" + range}};
+  for (const auto& [text, message] : wrong) {
+    dir.file("s/dataset.json", text);
+    expect_refused(dir, Cause::bad_data, where + ": " + message);
+  }
+  dir.file("s/dataset.json", R"({"licence": "MIT", "num_features": 0})");
+  EXPECT_TRUE(imported(dir / "s", dir / "g")) << "keys that are not for us are passed over";
 }
 
 TEST(Import, OfAMissingFolderOrFileIsNotFound) {

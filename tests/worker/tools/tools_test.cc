@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/digest.h"
+#include "tests/support/poke.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/toy_graph.h"
 #include "worker/partition/partition.h"
@@ -182,6 +183,21 @@ TEST_F(Tools, SampleNamesWhatIsWrong) {
   request = {dir_ / "2/part-0", {1}, {4}, 0, 0, 0};
   answer = captured([&] { return run_sample(request, Output::text); });
   EXPECT_NE(answer.talk.find("is one part: sample from the partition"), std::string::npos) << answer.talk;
+}
+
+TEST_F(Tools, SampleNamesTheIdOfAMapThatIsNoNode) {
+  for (const char* map : {"2/maps/node/new_of_orig.npy", "2/maps/node/orig_of_new.npy"}) {
+    const int64_t good = Array::open(dir_ / map)->integer(7);
+    for (const int32_t id : {200, -1, 2'000'000'000}) {
+      poke<int32_t>(dir_ / map, 7, id);
+      const SampleRequest request{dir_ / "2", {7}, {4}, 0, 0, 0};
+      const Answer answer = captured([&] { return run_sample(request, Output::text); });
+      EXPECT_EQ(answer.code, 12);
+      EXPECT_EQ(answer.talk, "gnnflow-worker: " + (dir_ / map).string() + ": id " + std::to_string(id) +
+                                 " at position 7 is not below 200\n");
+    }
+    poke<int32_t>(dir_ / map, 7, static_cast<int32_t>(good));
+  }
 }
 
 }  // namespace

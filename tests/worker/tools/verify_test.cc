@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/poke.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/toy_graph.h"
 #include "worker/partition/partition.h"
@@ -30,17 +31,6 @@ void expect_bad(const fs::path& folder, const std::string& message) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().cause, Cause::bad_data);
   EXPECT_EQ(status.error().message, message);
-}
-
-// Overwrites element `at` of an array, as damage on disk would.
-template <typename T>
-void poke(const fs::path& path, int64_t at, T value) {
-  const int64_t header =
-      static_cast<int64_t>(fs::file_size(path)) - Array::open(path)->rows() * Array::open(path)->row_bytes();
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.seekp(header + at * static_cast<int64_t>(sizeof(T)));
-  file.write(reinterpret_cast<const char*>(&value), sizeof(T));
-  ASSERT_TRUE(file.good());
 }
 
 class VerifyGraph : public testing::Test {
@@ -174,6 +164,21 @@ TEST_F(VerifyPartition, RefusesAPartOfAnotherPartition) {
   ASSERT_FALSE(status);
   EXPECT_NE(status.error().message.find("it is of another partition, or damaged"), std::string::npos)
       << status.error().message;
+}
+
+TEST_F(VerifyPartition, ReadsWhatAPartSaysOfItselfStrictly) {
+  const fs::path path = dir_ / "p/part-0/part.json";
+  const Json good = *Json::parse(*read_file(path));
+  const auto expect = [&](const std::string& key, Json value, const std::string& message) {
+    Json other = good;
+    other[key] = std::move(value);
+    ASSERT_TRUE(write_file_atomically(path, other.dump()));
+    expect_bad(dir_ / "p", path.string() + ": " + message);
+  };
+  expect("version", 2, "version 2 of the format; this program knows 1");
+  expect("format", "gnnflow-graph", "'format' is 'gnnflow-graph', not 'gnnflow-part'");
+  expect("owner", 1, "unknown key 'owner'");
+  expect("part", 1, "is not of part 0 of this partition");
 }
 
 TEST_F(VerifyPartition, FindsFlippedBitsOfEveryArray) {

@@ -1,9 +1,13 @@
 // .safetensors and checkpoints: round trips, damage, retention.
 #include "worker/trainer/checkpoint.h"
 
+#include <atomic>
+#include <cstdio>
 #include <cstring>
 #include <set>
+#include <thread>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "common/base/child_process.h"
@@ -181,6 +185,55 @@ TEST(Checkpoint, TheLastTwoAndTheBestAreKept) {
   for (const auto& entry : fs::directory_iterator(folder.path()))
     left.insert(entry.path().filename().string());
   EXPECT_EQ(left, (std::set<std::string>{"2", "4", "5", "9", "notes"}));
+}
+
+// A kill at any moment leaves the old one or the new one.
+TEST(Checkpoint, IsThereAtEveryMomentWhileAnotherTakesItsPlace) {
+  const TempDir folder;
+  ASSERT_TRUE(create_folders(folder / "a"));
+  ASSERT_TRUE(create_folders(folder / "b"));
+  if (::renameat2(AT_FDCWD, (folder / "a").c_str(), AT_FDCWD, (folder / "b").c_str(), RENAME_EXCHANGE) != 0) {
+    GTEST_SKIP() << "folders of this disk cannot change places";
+  }
+  Checkpoint c = sample();
+  const auto path = publish_checkpoint(c, folder / "tmp", folder / "checkpoints");
+  ASSERT_TRUE(path) << path.error().message;
+  std::atomic<bool> done = false;
+  std::atomic<int64_t> looks = 0, missing = 0;
+  std::jthread looker([&] {
+    while (!done) {
+      ++looks;
+      if (!fs::exists(*path)) ++missing;
+    }
+  });
+  while (looks == 0) std::this_thread::yield();
+  for (int round = 1; round <= 20; ++round) {
+    c.weights[0] = static_cast<float>(round);
+    EXPECT_TRUE(publish_checkpoint(c, folder / "tmp", folder / "checkpoints"));
+  }
+  done = true;
+  looker.join();
+  EXPECT_EQ(missing, 0) << "of " << looks << " looks";
+  EXPECT_EQ(read_checkpoint(*path)->weights[0], 20);
+  EXPECT_FALSE(fs::exists(folder / "tmp"));
+}
+
+TEST(Checkpoint, IsReadStrictly) {
+  const CheckpointFiles good = encode_checkpoint(sample());
+  const auto error_with = [&](auto change) {
+    CheckpointFiles files = good;
+    Json index = *Json::parse(files.at("checkpoint.json"));
+    change(index);
+    files["checkpoint.json"] = index.dump();
+    const auto read = decode_checkpoint(files, "x");
+    return read ? "" : read.error().message;
+  };
+  EXPECT_EQ(error_with([](Json&) {}), "");
+  EXPECT_EQ(error_with([](Json& index) { index["colour"] = 1; }), "x/checkpoint.json: unknown key 'colour'");
+  EXPECT_EQ(error_with([](Json& index) { index["files"]["notes.txt"] = Json::Object{}; }),
+            "x/checkpoint.json: files: unknown key 'notes.txt'");
+  EXPECT_EQ(error_with([](Json& index) { index["files"]["best.safetensors"]["mode"] = 1; }),
+            "x/checkpoint.json: files: best.safetensors: unknown key 'mode'");
 }
 
 }  // namespace

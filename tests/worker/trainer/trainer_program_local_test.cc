@@ -1,6 +1,7 @@
 // The program itself, by hand: what it prints and with which code it ends.
 #include "common/base/child_process.h"
 #include "common/base/text.h"
+#include "tests/support/poke.h"
 #include "tests/worker/trainer/training_support.h"
 
 namespace gnnflow {
@@ -79,6 +80,33 @@ TEST(TrainerProgram, RefusesATruncatedPart) {
                                    "2,2", "--out", (folder / "model").string()});
   EXPECT_EQ(ended.state.code, 12);
   EXPECT_NE(ended.log.find("feat.npy"), std::string::npos) << ended.log;
+}
+
+TEST(TrainerProgram, NamesTheIdOfAMapThatIsNoNode) {
+  const TempDir folder;
+  const fs::path parts = toy_partition(folder, kToy, 2);
+  const fs::path model = folder / "model", score = folder / "score";
+  const auto train = [&] {
+    return run(folder, {"train", "--partition", parts.string(), "--model", "sage", "--fanout", "2,2",
+                        "--hidden", "4", "--epochs", "1", "--threads", "1", "--out", model.string()});
+  };
+  ASSERT_EQ(train().state.code, 0);
+  for (const char* name : {"new_of_orig.npy", "orig_of_new.npy"}) {
+    const fs::path map = parts / "maps" / "node" / name;
+    const auto good = static_cast<int32_t>(must(Array::open(map)).integer(0));
+    for (const int32_t id : {2'000'000'000, -2'000'000'000}) {
+      poke<int32_t>(map, 0, id);
+      for (const Ended& ended : {train(), run(folder, {"evaluate", "--partition", parts.string(), "--model",
+                                                       model.string(), "--out", score.string()})}) {
+        EXPECT_EQ(ended.state.code, 12) << ended.log;
+        EXPECT_NE(
+            ended.log.find(map.string() + ": id " + std::to_string(id) + " at position 0 is not below 100"),
+            std::string::npos)
+            << ended.log;
+      }
+    }
+    poke<int32_t>(map, 0, good);
+  }
 }
 
 }  // namespace
