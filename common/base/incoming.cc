@@ -55,8 +55,11 @@ Status allow_execution(const IncomingFile::Place& place) {
   struct stat info {};
   if (!place.executable || ::lstat(place.target.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
   const mode_t wanted = with_execution(info.st_mode);
-  if (wanted == info.st_mode || ::chmod(place.target.c_str(), wanted & 07777) == 0) return {};
-  return system_error("changing " + place.target.string(), errno);
+  if (wanted == info.st_mode) return {};
+  TRY(const FileDescriptor file, open_file(place.target, O_RDONLY | O_NOFOLLOW));
+  if (::fchmod(file.get(), wanted & 07777) != 0)
+    return system_error("changing " + place.target.string(), errno);
+  return sync_descriptor(file.get(), place.target);
 }
 
 Error with_free_space(Error error, const fs::path& path) {

@@ -9,6 +9,7 @@
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/base/utf8.h"
 
 namespace gnnflow {
 namespace {
@@ -16,25 +17,6 @@ namespace {
 const Json kNull;
 const Json kNoList{Json::Array{}};
 const Json kNoMap{Json::Object{}};
-
-// Bytes of the well-formed UTF-8 character that `text` begins with, 0 if it begins with none.
-size_t character_bytes(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto follows = [&](size_t i, unsigned from = 0x80, unsigned to = 0xBF) {
-    return byte(i) >= from && byte(i) <= to;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  // Neither overlong, nor half of a surrogate pair, nor beyond U+10FFFF.
-  if (first >= 0xE0 && first <= 0xEF)
-    return follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF) && follows(2) ? 3 : 0;
-  if (first >= 0xF0 && first <= 0xF4)
-    return follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF) && follows(2) && follows(3)
-               ? 4
-               : 0;
-  return 0;
-}
 
 void write_ascii(std::string& out, char c) {
   switch (c) {
@@ -67,7 +49,7 @@ void write_ascii(std::string& out, char c) {
 void write_string(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
-    const size_t length = character_bytes(text);
+    const size_t length = utf8_length(text);
     if (length == 1) {
       write_ascii(out, text.front());
     } else if (length > 1) {

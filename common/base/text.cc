@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "common/base/utf8.h"
+
 namespace gnnflow {
 namespace {
 
@@ -96,10 +98,15 @@ std::string lower(std::string_view text) {
 }
 
 std::string one_line(std::string_view text, size_t most) {
-  std::string line(text);
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }, ' ');
-  return std::string(trimmed(line).substr(0, most));
+  std::string line;
+  for (text = trimmed(text); !text.empty();) {
+    const std::string_view letter = text.substr(0, std::max<size_t>(1, utf8_length(text)));
+    const std::string_view shown = is_unprintable(letter) ? " " : letter;
+    if (line.size() + shown.size() > most) break;
+    line += shown;
+    text.remove_prefix(letter.size());
+  }
+  return std::string(trimmed(line));
 }
 
 std::optional<int64_t> parse_integer(std::string_view text) {

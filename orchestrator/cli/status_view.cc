@@ -7,6 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/wire/progress.h"
+#include "orchestrator/view/terminal.h"
 
 namespace gnnflow {
 namespace {
@@ -109,7 +110,7 @@ std::string task_lines(const StepStatus& step, int64_t now_ms) {
   for (const TaskRow& task : step.tasks) {
     std::string detail = task_detail(task, step.row.kind, now_ms);
     text += fmt::format("    {} on {}: {}{}{}\n", task_name(task), task.host, task_word(task, ended),
-                        detail.empty() ? "" : ", ", detail);
+                        detail.empty() ? "" : ", ", printable(detail));
   }
   return text;
 }
@@ -120,7 +121,7 @@ std::string tail_lines(const StepStatus& step) {
   for (const TaskRow& task : step.tasks) {
     if (task.tail.empty()) continue;
     std::string text;
-    for (const std::string& line : split(trimmed(task.tail), '\n')) text += "    | " + line + "\n";
+    for (const std::string& line : split(trimmed(task.tail), '\n')) text += "    | " + printable(line) + "\n";
     return text;
   }
   return "";
@@ -200,7 +201,7 @@ std::string status_text(const RunStatus& status, const StatusScene& scene) {
             : "";
     std::string line =
         fmt::format("  {}  {}  {}  {}  {}", padded(step.row.step, names), padded(step.row.kind, kinds),
-                    state_word(step.state, 11, scene.colour), padded(took, 7), step_detail(step));
+                    state_word(step.state, 11, scene.colour), padded(took, 7), printable(step_detail(step)));
     while (line.ends_with(' ')) line.pop_back();
     text += line + "\n";
     if (shows_tasks(step.state)) text += task_lines(step, scene.now_ms) + tail_lines(step);

@@ -52,8 +52,8 @@ Status check_piece(Host& host, const fs::path& path, const StopSignal& halt) {
   TRY(auto there, host.check(files, path, false, halt));
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i])
-      return Error{Cause::not_found,
-                   path.string() + ": file " + files[i].path + " is gone or has another size"};
+      return Error{Cause::not_found, path.string() + ": file " + files[i].path +
+                                         " is gone, has another size or cannot be run any more"};
   }
   return {};
 }

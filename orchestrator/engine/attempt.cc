@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/base/text.h"
+#include "common/wire/message_of.h"
 
 namespace gnnflow {
 namespace {
@@ -14,10 +15,7 @@ constexpr Milliseconds kPublishLimit{3'600'000};  // digests and fsync of everyt
 constexpr Milliseconds kEndSlack{15'000};         // beyond grace, until a task that was told to end is killed
 
 Message order_for(std::string_view type, const std::string& token) {
-  Message order;
-  order.head["type"] = type;
-  order.head["token"] = token;
-  return order;
+  return message_of(type, {{"token", token}});
 }
 
 // A task that was told to end says so in one of these ways.

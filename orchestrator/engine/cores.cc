@@ -30,6 +30,13 @@ bool Cores::fits(const Claims& claims) const {
   });
 }
 
+bool Cores::meet(const Claims& some, const Claims& others) {
+  return std::any_of(some.begin(), some.end(), [&](const auto& claim) {
+    const auto found = others.find(claim.first);
+    return claim.second > 0 && found != others.end() && found->second > 0;
+  });
+}
+
 void Cores::claim(const std::string& who, const Claims& claims) {
   Claims& mine = claimed_[who];
   for (const auto& [machine, cores] : claims) mine[machine] = std::min(cores, of(machine));

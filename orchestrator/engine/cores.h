@@ -18,6 +18,7 @@ class Cores {
 
   // A claim above what the machine has is taken as all of it.
   bool fits(const Claims& claims) const;
+  static bool meet(const Claims& some, const Claims& others);  // both want cores of one machine
   void claim(const std::string& who, const Claims& claims);
   void release(std::string_view who);
   // Somebody who stands in the way of the claims; empty: nobody.

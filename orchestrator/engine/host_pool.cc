@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/wire/message_of.h"
 
 namespace gnnflow {
 namespace {
@@ -27,9 +28,7 @@ bool is_stop(Cause cause) {
 
 // True when it has gone.
 bool say_goodbye(DaemonLink& link, Host& host, Deadline deadline) {
-  Message order;
-  order.head["type"] = "goodbye";
-  if (auto answer = link.order(std::move(order), deadline); !answer) {
+  if (auto answer = link.order(message_of("goodbye"), deadline); !answer) {
     log_warning("goodbye to host {}: {}; its lease ends it", host.name(), answer.error().message);
     return false;
   }
@@ -100,8 +99,8 @@ struct HostPool::Pending {
 };
 
 HostPool::HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
-                   const Clock& clock)
-    : greeting_(std::move(greeting)), happenings_(happenings), clock_(clock) {
+                   const Clock& clock, const StopSignal& stop)
+    : greeting_(std::move(greeting)), happenings_(happenings), clock_(clock), stop_(stop) {
   for (auto& host : hosts) {
     const std::string name = host->name();
     auto entry = std::make_unique<Entry>();
@@ -218,18 +217,23 @@ void HostPool::reach(const std::string& host, std::function<void(Status)> then) 
     return happenings_.post(
         [this, host, generation, error = kept.error()] { connected(host, generation, error); });
   }
-  call(host, [this, host, generation](Host& at) {
+  const bool to_begin = !winding_up_ && !entry.was_up;
+  call(host, [this, host, generation, to_begin](Host& at) {
     const Deadline deadline = Deadline::after(kReachLimit);
-    auto link = std::make_shared<Result<std::shared_ptr<DaemonLink>>>(open(at, generation));
+    auto link = std::make_shared<Result<std::shared_ptr<DaemonLink>>>(open(at, generation, to_begin));
     while (!*link && link->error().cause == Cause::temporary && !deadline.passed() && !ending_) {
       std::this_thread::sleep_for(kReachAgain);
-      *link = open(at, generation);
+      *link = open(at, generation, to_begin);
     }
     happenings_.post([this, host, generation, link] { connected(host, generation, std::move(*link)); });
   });
 }
 
-Result<std::shared_ptr<DaemonLink>> HostPool::open(Host& host, int generation) {
+// A daemon that was wanted for what was to begin is not started when the run ends before its turn has come: a
+// host takes whoever calls then for somebody who cleans up.
+Result<std::shared_ptr<DaemonLink>> HostPool::open(Host& host, int generation, bool to_begin) {
+  if (to_begin && stop_.raised()) return Error{stop_.cause(), "stopped before it was started"};
+  if (to_begin && winding_up_) return Error{Cause::stopped, "the run ends"};
   TRY(host.start_daemon(greeting_.lease, greeting_.grace, Deadline::after(kStartLimit)));
   auto sink = [this, generation](const std::string& name, Message event) {
     happenings_.post(
@@ -304,11 +308,7 @@ void HostPool::beat(const std::string& host) {
   if (entry.unanswered >= kMostUnanswered) return drop(host, "its daemon gives no answer");
   entry.next_beat = clock_.now() + kBeatEvery;
   ++entry.unanswered;
-  Message beat;
-  beat.head["type"] = "beat";
-  beat.head["answer"] = true;
-  beat.head["lease_ms"] = greeting_.lease.count();
-  entry.link->order_later(std::move(beat),
+  entry.link->order_later(message_of("beat", {{"answer", true}, {"lease_ms", greeting_.lease.count()}}),
                           [this, &entry, generation = entry.generation](Result<Message> answer) {
                             if (!answer) return;
                             happenings_.post([this, &entry, generation] {
@@ -364,7 +364,7 @@ void HostPool::goodbye(const std::set<std::string>& leftover, Milliseconds limit
     entry->thread.call(
         [this, farewell, deadline, generation, link = entry->link, host = entry->host.get()]() mutable {
           Result<bool> alive = link ? true : host->daemon_alive();
-          if (!link && alive && *alive) link = open(*host, generation).value_or(nullptr);
+          if (!link && alive && *alive) link = open(*host, generation, false).value_or(nullptr);
           const bool gone = link ? say_goodbye(*link, *host, deadline) : alive && !*alive;
           std::lock_guard lock(farewell->mutex);
           if (gone) farewell->gone.insert(host->name());

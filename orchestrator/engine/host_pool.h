@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 #include "common/wire/message.h"
 #include "orchestrator/engine/happenings.h"
 #include "orchestrator/remote/daemon_link.h"
@@ -51,7 +52,7 @@ class HostPool {
   using StateSink = std::function<Status(const HostRow& row)>;
 
   HostPool(std::vector<std::unique_ptr<Host>> hosts, DaemonGreeting greeting, Happenings& happenings,
-           const Clock& clock);
+           const Clock& clock, const StopSignal& stop);
   ~HostPool();
   void listen(EventSink events, ClosedSink closed, StateSink states);
   void remember(const std::vector<HostRow>& rows);  // what earlier runs have stored of them
@@ -68,6 +69,8 @@ class HostPool {
     work_since(host, std::move(job), std::move(then), clock_.now(), kFirstPause);
   }
   void give_up();  // nothing is tried again from now on: the run ends
+  // From now on hosts are reached to clean up there, and no longer for what was to begin.
+  void wind_up() { winding_up_ = true; }
 
   void post(Happenings::Happening happening) { happenings_.post(std::move(happening)); }  // any thread
 
@@ -129,7 +132,8 @@ class HostPool {
   bool worth_waiting(const std::string& host, Monotonic began) const;
   void beat(const std::string& host);
   Status set_state(const std::string& host, HostState state);
-  Result<std::shared_ptr<DaemonLink>> open(Host& host, int generation);  // on the host's thread
+  // On the host's thread.
+  Result<std::shared_ptr<DaemonLink>> open(Host& host, int generation, bool to_begin);
   void connected(const std::string& host, int generation, Result<std::shared_ptr<DaemonLink>> link);
   void received(const std::string& host, int generation, const Message& event);
   void drop(const std::string& host, const std::string& why);
@@ -137,13 +141,14 @@ class HostPool {
   DaemonGreeting greeting_;
   Happenings& happenings_;
   const Clock& clock_;
+  const StopSignal& stop_;
   EventSink events_;
   ClosedSink closed_;
   StateSink states_;
   std::vector<std::shared_ptr<Pending>> pending_;
   std::vector<Later> later_;
   bool given_up_ = false;
-  std::atomic<bool> ending_ = false;
+  std::atomic<bool> winding_up_ = false, ending_ = false;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 };
 

@@ -96,6 +96,9 @@ std::string first_misfit(const fs::path& folder, const std::vector<HostFile>& fi
       return "file " + file.path + " has " + std::to_string(size) + " bytes instead of " +
              std::to_string(file.bytes);
     }
+    const fs::perms mode = fs::status(folder / file.path, error).permissions();
+    if (file.executable && !error && (mode & fs::perms::owner_exec) == fs::perms::none)
+      return "file " + file.path + " cannot be run any more";
   }
   return "";
 }

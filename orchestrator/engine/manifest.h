@@ -24,7 +24,8 @@ std::string write_manifest(const std::vector<HostFile>& files);
 std::string digest_of_files(const std::vector<HostFile>& files);
 int64_t bytes_of(const std::vector<HostFile>& files);
 
-// The first file below `folder` that is missing or has another size, as a sentence; empty when all are there.
+// The first file below `folder` that is missing, has another size or cannot be run but should be, as a
+// sentence; empty when all are there.
 std::string first_misfit(const fs::path& folder, const std::vector<HostFile>& files);
 
 }  // namespace gnnflow

@@ -69,10 +69,6 @@ std::vector<HostFile> files_to_put(const std::vector<HostFile>& files, const std
   return put;
 }
 
-bool is_connection(const Error& error) {
-  return error.cause == Cause::unreachable || error.cause == Cause::temporary;
-}
-
 std::string bytes_text(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
 }  // namespace
@@ -269,7 +265,7 @@ void PlacementRun::end_task(TaskRow& task, const Status& status) {
     task.tail = status.error().message;
     task.code = exit_code(status.error().cause);
     if (task.state != TaskState::intent)
-      task.state = is_connection(status.error()) ? TaskState::lost : TaskState::exited;
+      task.state = is_connection(status.error().cause) ? TaskState::lost : TaskState::exited;
   }
   if (is_final(task.state)) task.ended_ms = bench_.clock.unix_milliseconds();
   bench_.commit(bench_.store.set_task(task));
@@ -281,7 +277,7 @@ void PlacementRun::sent(size_t index, Status status) {
   end_task(task, status);
   if (!status && !cancelled_ && end_.state == AttemptState::succeeded) {
     const Error& error = status.error();
-    end_ = {is_connection(error) ? AttemptState::lost : AttemptState::failed, error.cause,
+    end_ = {is_connection(error.cause) ? AttemptState::lost : AttemptState::failed, error.cause,
             "to " + task.host + ": " + error.message, ""};
   }
   if (--open_ == 0) finish();

@@ -13,6 +13,9 @@
 
 namespace gnnflow {
 
+// Of the way to a host or its daemon, not of what was to be done there.
+inline bool is_connection(Cause cause) { return cause == Cause::unreachable || cause == Cause::temporary; }
+
 struct PlacementSetup {
   const StepEntry* step = nullptr;
   AttemptRow row;

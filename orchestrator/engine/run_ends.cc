@@ -14,8 +14,6 @@ bool is_hopeless(Cause cause) {
          cause == Cause::bug;
 }
 
-bool is_connection(Cause cause) { return cause == Cause::unreachable || cause == Cause::temporary; }
-
 }  // namespace
 
 void RunLoop::forget_tokens(const Attempt& attempt) {

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/wire/message_of.h"
 #include "orchestrator/engine/run_loop.h"
 
 namespace gnnflow {
@@ -115,10 +116,7 @@ void RunLoop::greeted(const std::string& host) {
     const std::string token = job.text_or("token", "");
     if (tokens_.count(token) != 0) continue;
     for (const char* type : {"discard", "acknowledge"}) {
-      Message order;
-      order.head["type"] = type;
-      order.head["token"] = token;
-      pool_.order(host, std::move(order), kOrderLimit, [](Result<Message>) {});
+      pool_.order(host, message_of(type, {{"token", token}}), kOrderLimit, [](Result<Message>) {});
     }
   }
 }

@@ -54,7 +54,7 @@ RunLoop::RunLoop(EngineSetup setup)
       digests_(setup_.store, *setup_.clock, setup_.stop),
       pool_(std::move(setup_.hosts),
             DaemonGreeting{setup_.store->epoch(), setup_.store->store_id(), workflow_.lease, workflow_.grace},
-            happenings_, *setup_.clock),
+            happenings_, *setup_.clock, *setup_.stop),
       artifacts_(*setup_.store, pool_, locations_, halt_),
       network_(workflow_, pool_),
       bench_{workflow_, kinds_,           *setup_.store, pool_,   locations_, artifacts_, network_,

@@ -9,6 +9,22 @@ namespace {
 
 constexpr int kMostFruitless = 2;  // attempts of a service in a row that were never up
 
+std::vector<std::string> hosts_in(const Holders& parts) {
+  std::vector<std::string> hosts;
+  for (const auto& [part, holders] : parts) {
+    for (const std::string& host : holders) {
+      if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
+    }
+  }
+  return hosts;
+}
+
+// One on each host, in this order.
+bool are_on(const std::vector<std::string>& hosts, const std::vector<TaskRow>& tasks) {
+  return std::equal(hosts.begin(), hosts.end(), tasks.begin(), tasks.end(),
+                    [](const std::string& host, const TaskRow& task) { return host == task.host; });
+}
+
 }  // namespace
 
 void RunLoop::advance() {
@@ -138,17 +154,18 @@ void RunLoop::start_queued() {
   }
 }
 
-// A step whose last attempt failed gives way to those that are about to begin: one that fails each time, and
-// ends the run each time, would keep what waits for its cores from ever beginning.
+// A step whose last attempt failed gives way to those that take cores of its machines and could begin now:
+// one that fails each time, and ends the run each time, would keep them from ever beginning.
 std::string RunLoop::goes_first(int index) const {
   const auto has_failed = [](const StepRun& step) {
     return step.verdict.failed_before || step.failures + step.losses > 0;
   };
   if (steps_[index].joined || !has_failed(steps_[index])) return "";
+  const Claims mine = claims_of(steps_[index]);
   for (const StepRun& other : steps_) {
-    const bool about_to = other.phase == StepRun::Phase::decided || other.phase == StepRun::Phase::reaching ||
-                          other.phase == StepRun::Phase::queued;
-    if (about_to && !has_failed(other)) return other.entry->name;
+    if (other.phase != StepRun::Phase::queued || has_failed(other) || still_ending(other)) continue;
+    const Claims theirs = claims_of(other);
+    if (Cores::meet(mine, theirs) && cores_.fits(theirs)) return other.entry->name;
   }
   return "";
 }
@@ -394,20 +411,11 @@ void RunLoop::start_placement(int index) {
         index, made ? Error{Cause::bad_state, "step " + from + " has published nothing"} : made.error());
   }
   setup.made = std::move(made).value();
-  std::vector<std::string> hosts;
-  for (const auto& [part, holders] : setup.made.holders) {
-    for (const std::string& host : holders) {
-      if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
-    }
-  }
+  const std::vector<std::string> hosts = hosts_in(setup.made.holders);
   if (step.unfinished) {
     setup.row = *std::exchange(step.unfinished, std::nullopt);
     setup.tasks = bench_.read(setup_.store->tasks_of(setup.row.id)).value_or(std::vector<TaskRow>());
-    const bool same =
-        setup.tasks.size() == hosts.size() &&
-        std::equal(hosts.begin(), hosts.end(), setup.tasks.begin(),
-                   [](const std::string& host, const TaskRow& task) { return host == task.host; });
-    if (!same) {
+    if (!are_on(hosts, setup.tasks)) {
       end_row(setup.row.id, AttemptState::cancelled, Cause::stopped, "placed elsewhere");
       setup.row.id = 0;
     } else {

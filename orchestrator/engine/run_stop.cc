@@ -46,6 +46,7 @@ void RunLoop::stop_all(const std::string& why) {
   stopping_ = true;
   why_stopping_ = why;
   stopped_at_ = setup_.clock->now();
+  pool_.wind_up();  // first: what `halt_` ends makes way for what waits behind it
   halt_.raise(stopped_by_.value_or(Cause::stopped));
   for (size_t i = 0; i < attempts_.size(); ++i) {
     if (!attempts_[i]->over()) end_old(*attempts_[i], why);
@@ -116,6 +117,7 @@ int RunLoop::end_leftovers() {
   heard_stop_ = stopping_ = true;
   signals_ = setup_.signals();
   stopped_at_ = setup_.clock->now();
+  pool_.wind_up();
   for (const AttemptRow& row : unfinished.value_or(std::vector<AttemptRow>())) {
     bench_.run = row.run;
     runs.insert(row.run);

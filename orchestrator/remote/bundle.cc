@@ -16,6 +16,7 @@
 #include "common/base/child_process.h"
 #include "common/base/digest.h"
 #include "common/base/text.h"
+#include "common/wire/message_of.h"
 
 namespace gnnflow {
 namespace {
@@ -133,10 +134,6 @@ std::pair<int, int> version_of(const std::string& kernel) {
 }
 
 Message request_for(const Bundle& bundle, const fs::path& root) {
-  Message request;
-  request.head["type"] = "bundle";
-  request.head["root"] = root.string();
-  request.head["digest"] = bundle.digest;
   Json::Array rows;
   for (const BundleFile& file : bundle.files) {
     Json row;
@@ -145,8 +142,8 @@ Message request_for(const Bundle& bundle, const fs::path& root) {
     row["digest"] = file.digest;
     rows.push_back(std::move(row));
   }
-  request.head["files"] = std::move(rows);
-  return request;
+  return message_of("bundle",
+                    {{"root", root.string()}, {"digest", bundle.digest}, {"files", std::move(rows)}});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // read.
 #include "orchestrator/remote/daemon_link.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <future>
@@ -10,14 +11,20 @@
 
 #include <fmt/format.h>
 
+#include "common/wire/message_of.h"
+
 namespace gnnflow {
 namespace {
 
 constexpr Milliseconds kBeatEvery{2000};
 constexpr Milliseconds kSendLimit{10'000};
 constexpr int kHelloTries = 3;
+constexpr size_t kMostWaiting = 32 << 20;  // bytes of orders that a daemon has not read
 
 using Done = std::function<void(Result<Message>)>;
+
+// What it takes on the way, or a little less.
+size_t bytes_of(const Message& order) { return encode_head(order).size() + order.body.size(); }
 
 Result<Message> outcome(Message reply, const std::string& host) {
   if (reply.head.boolean_or("ok", false)) return reply;
@@ -42,11 +49,17 @@ struct DaemonLink::State : std::enable_shared_from_this<DaemonLink::State> {
   std::condition_variable changed;
   int64_t next_id = 1;              // guarded by mutex
   std::map<int64_t, Done> waiting;  // guarded by mutex
-  std::deque<Message> outbox;       // guarded by mutex: orders to be sent
-  bool opened = false;              // guarded by mutex: the caller has the link, so its end is news
-  bool leaving = false;             // guarded by mutex: the caller lets go of it, so its end is no news
-  bool closed = false;              // guarded by mutex
-  std::string why;                  // guarded by mutex
+  struct Outgoing {
+    int64_t id;
+    size_t bytes;
+    Message order;
+  };
+  std::deque<Outgoing> outbox;  // guarded by mutex
+  size_t outbox_bytes = 0;      // guarded by mutex
+  bool opened = false;          // guarded by mutex: the caller has the link, so its end is news
+  bool leaving = false;         // guarded by mutex: the caller lets go of it, so its end is no news
+  bool closed = false;          // guarded by mutex
+  std::string why;              // guarded by mutex
   std::thread receiver, sender;
 
   void start();
@@ -60,6 +73,8 @@ struct DaemonLink::State : std::enable_shared_from_this<DaemonLink::State> {
     return {Cause::unreachable, fmt::format("host {}: the connection to its daemon ended: {}", host, why)};
   }
   Done take(int64_t id);
+  Message next_order();
+  void drop(int64_t id);
   int64_t post(Message order, Done done);
   Result<Message> order(Message order, Deadline deadline);
   Status hello(Deadline deadline);
@@ -97,12 +112,26 @@ void DaemonLink::State::receive() {
 
 // REQUIRES: mutex is held.
 Message DaemonLink::State::next_beat() {
-  Message beat;
-  beat.head["type"] = "beat";
-  beat.head["id"] = next_id++;
-  beat.head["epoch"] = greeting.epoch;
-  beat.head["lease_ms"] = greeting.lease.count();
-  return beat;
+  return message_of("beat",
+                    {{"id", next_id++}, {"epoch", greeting.epoch}, {"lease_ms", greeting.lease.count()}});
+}
+
+// REQUIRES: mutex is held, and there is one.
+Message DaemonLink::State::next_order() {
+  Outgoing next = std::move(outbox.front());
+  outbox.pop_front();
+  outbox_bytes -= next.bytes;
+  return std::move(next.order);
+}
+
+// An order that nobody waits for any more is not sent, unless it is on the way.
+void DaemonLink::State::drop(int64_t id) {
+  std::lock_guard lock(mutex);
+  const auto found =
+      std::find_if(outbox.begin(), outbox.end(), [&](const Outgoing& one) { return one.id == id; });
+  if (found == outbox.end()) return;
+  outbox_bytes -= found->bytes;
+  outbox.erase(found);
 }
 
 void DaemonLink::State::send() {
@@ -118,8 +147,7 @@ void DaemonLink::State::send() {
       beat_due = system_clock().now() + kBeatEvery;
       message = next_beat();
     } else {
-      message = std::move(outbox.front());
-      outbox.pop_front();
+      message = next_order();
     }
     lock.unlock();
     // A failure shuts the connection down, which the receiving thread sees; a message that is over the limit
@@ -155,10 +183,7 @@ void DaemonLink::State::close(std::string reason) {
   link.shut_down();
   for (auto& [id, done] : unanswered) done(ended());
   if (!news) return;
-  Message event;
-  event.head["type"] = "closed";
-  event.head["message"] = ended().message;
-  sink(host, std::move(event));
+  sink(host, message_of("closed", {{"message", ended().message}}));
 }
 
 Done DaemonLink::State::take(int64_t id) {
@@ -178,10 +203,18 @@ int64_t DaemonLink::State::post(Message order, Done done) {
     done(ended());
     return id;
   }
+  if (outbox_bytes >= kMostWaiting) {
+    lock.unlock();
+    done(
+        Error{Cause::unreachable, fmt::format("host {}: its daemon does not read what it is ordered", host)});
+    return id;
+  }
   waiting.emplace(id, std::move(done));
   order.head["id"] = id;
   order.head["epoch"] = greeting.epoch;
-  outbox.push_back(std::move(order));
+  const size_t bytes = bytes_of(order);
+  outbox.push_back({id, bytes, std::move(order)});
+  outbox_bytes += bytes;
   changed.notify_all();
   return id;
 }
@@ -194,6 +227,7 @@ Result<Message> DaemonLink::State::order(Message order, Deadline deadline) {
       post(std::move(order), [answered](Result<Message> reply) { answered->set_value(std::move(reply)); });
   if (deadline.poll_timeout() < 0) return future.get();
   if (future.wait_for(deadline.left()) == std::future_status::timeout && take(id)) {
+    drop(id);
     return Error{Cause::unreachable,
                  fmt::format("host {}: its daemon gave no answer to '{}' in time", host, type)};
   }
@@ -201,12 +235,10 @@ Result<Message> DaemonLink::State::order(Message order, Deadline deadline) {
 }
 
 Status DaemonLink::State::hello(Deadline deadline) {
-  Message message;
-  message.head["type"] = "hello";
-  message.head["store"] = greeting.store;
-  message.head["host"] = host;
-  message.head["lease_ms"] = greeting.lease.count();
-  message.head["grace_ms"] = greeting.grace.count();
+  Message message = message_of("hello", {{"store", greeting.store},
+                                         {"host", host},
+                                         {"lease_ms", greeting.lease.count()},
+                                         {"grace_ms", greeting.grace.count()}});
   TRY(Message reply, order(std::move(message), deadline));
   answer = std::move(reply.head);
   std::lock_guard lock(mutex);

@@ -38,7 +38,7 @@ class DaemonLink {
   const Json& greeting() const;  // the daemon's answer to hello
   Result<Message> order(Message order, Deadline deadline);
   // Without waiting, also for a daemon that does not read: `done` is called on one of the link's threads, or
-  // on any when the link ended.
+  // on any when the link ended, or when so many orders are unread that this one is refused.
   void order_later(Message order, std::function<void(Result<Message>)> done);
 
  private:

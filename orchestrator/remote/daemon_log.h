@@ -7,7 +7,7 @@
 
 namespace gnnflow {
 
-constexpr int64_t kMostDaemonLog = 64 << 20;    // a longer one is not read
+constexpr int64_t kMostDaemonLog = 32 << 20;    // a longer one is not read: gnnflow-receive refuses it
 std::string last_lines(std::string_view text);  // five, on one line
 
 }  // namespace gnnflow

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/incoming.h"
+#include "common/wire/message_of.h"
 #include "orchestrator/remote/arrivals.h"
 #include "orchestrator/remote/far_talk.h"
 
@@ -61,9 +62,7 @@ void Get::tell() const {
 // A word now and then while nothing is asked for.
 Status Get::stay_awake() {
   if (!awake_.passed()) return {};
-  Message hello;
-  hello.head["type"] = "hello";
-  TRY(talk_.ask(hello, &stop_));
+  TRY(talk_.ask(message_of("hello"), &stop_));
   awake_ = Deadline::after(kStayAwake);
   return {};
 }
@@ -101,17 +100,15 @@ Status Get::take(std::vector<Wanted>& list, Message message) {
 }
 
 Status Get::receive(std::vector<Wanted>& list) {
-  Message request;
-  request.head["type"] = "get";
-  request.head["root"] = source_.from.root.string();
-  request.head["from"] = source_.from.at.string();
   Json::Array rows;
   for (const Wanted& wanted : list) {
     Json row = json_of(*wanted.file);
     row["offset"] = wanted.part.size();
     rows.push_back(std::move(row));
   }
-  request.head["files"] = std::move(rows);
+  const Message request = message_of(
+      "get",
+      {{"root", source_.from.root.string()}, {"from", source_.from.at.string()}, {"files", std::move(rows)}});
   TRY(talk_.send(request, &stop_));
   while (true) {
     TRY(Message message, talk_.next(&stop_));

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "common/wire/message_of.h"
 #include "orchestrator/remote/far_talk.h"
 
 namespace gnnflow {
@@ -42,14 +43,12 @@ class Put {
 };
 
 Status Put::ask_for_plan(const FarFolder& to) {
-  Message request;
-  request.head["type"] = "put";
-  request.head["root"] = to.root.string();
-  request.head["to"] = to.at.string();
-  request.head["patience_ms"] = int64_t{talk_.settings().patience.count()};
   Json::Array rows;
   for (const FilePair* file : files_) rows.push_back(json_of(file->there));
-  request.head["files"] = std::move(rows);
+  const Message request = message_of("put", {{"root", to.root.string()},
+                                             {"to", to.at.string()},
+                                             {"patience_ms", int64_t{talk_.settings().patience.count()}},
+                                             {"files", std::move(rows)}});
   TRY(talk_.send(request, &stop_));
   TRY(Message plan, talk_.next(&stop_));
   if (plan.type() != "plan") {
@@ -156,10 +155,7 @@ Status Put::send_all() {
 // Whatever happened, the far end lets go of its parts and answers once more; what it has to say comes first.
 Status Put::end(Status outcome) {
   if (talk_.broken()) return outcome;
-  Message done;
-  done.head["type"] = "done";
-  done.head["drop"] = std::move(drop_);
-  TRY(talk_.send(done, &stop_));
+  TRY(talk_.send(message_of("done", {{"drop", std::move(drop_)}}), &stop_));
   while (true) {
     TRY(Message message, talk_.next(&stop_));
     if (message.type() != "reply") continue;

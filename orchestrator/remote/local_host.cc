@@ -18,6 +18,11 @@ namespace {
 
 constexpr Milliseconds kPollPause{20};
 
+bool may_run(const fs::path& file) {
+  std::error_code error;
+  return (fs::status(file, error).permissions() & fs::perms::owner_exec) != fs::perms::none && !error;
+}
+
 std::string words_of(const fs::path& log) {
   Result<std::string> text = read_file(log, kMostDaemonLog);
   if (!text) return "its log " + log.string() + " cannot be read";
@@ -102,6 +107,7 @@ Result<std::vector<bool>> LocalHost::check(const std::vector<HostFile>& files, c
   for (const HostFile& file : files) {
     TRY(fs::path path, path_below(root_, at / file.path).within("host " + name_));
     TRY(bool matches, file_matches(path, file.bytes, "").within("host " + name_));
+    matches = matches && (!file.executable || may_run(path));
     if (matches && digests) {
       TRY(const std::string found, digest_of_file(path, &stop).within("host " + name_));
       matches = found == file.digest;

@@ -28,21 +28,26 @@ std::string rate(int64_t bytes, Milliseconds took) {
                      static_cast<double>(took.count()) / 1000);
 }
 
-// How long an opening may take, and what ends it early.
+// How long one call of ours may take, and what ends it early.
 struct Patience {
   Deadline deadline;
-  const StopSignal* stop;
+  const StopSignal* stop;  // null: the caller cleans up there
 };
 
-// Whoever calls when the signal is raised already has to clean up there: that is done all the same, and not
-// waited for as long.
+// Asked once, when a call begins. Whoever calls when the signal is raised already has to clean up there: that
+// is done all the same.
 Patience patience_of(Deadline deadline, const StopSignal& stop) {
-  if (!stop.raised()) return {deadline, &stop};
-  return {Deadline::after(std::min(kCleanLimit, deadline.left())), nullptr};
+  return {deadline, stop.raised() ? nullptr : &stop};
 }
 
-Status unless_stopped(const StopSignal& stop) {
-  return stop.raised() ? Status(Error{stop.cause(), "stopped"}) : Status();
+// For cleaning up an opening is not waited for as long.
+Patience for_opening(const Patience& patience) {
+  if (patience.stop) return patience;
+  return {Deadline::after(std::min(kCleanLimit, patience.deadline.left())), nullptr};
+}
+
+Status unless_stopped(const StopSignal* stop) {
+  return stop && stop->raised() ? Status(Error{stop->cause(), "stopped"}) : Status();
 }
 
 }  // namespace
@@ -101,17 +106,17 @@ struct SshHost::State {
   }
 
   Result<std::unique_ptr<SshSession>> open_session(const Patience& patience);
-  Result<bool> open_files(Deadline deadline, const StopSignal& told);  // true: they were not open
+  Result<bool> open_files(const Patience& patience);  // true: they were not open
   Status open_receiver(const Patience& patience);
   template <typename T>
-  Result<T> with_files(Deadline deadline, const StopSignal& told,
-                       const std::function<Result<T>(FarFiles&)>& work);
+  Result<T> with_files(const Patience& patience, const std::function<Result<T>(FarFiles&)>& work);
   Status move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
-              const TransferProgress& progress, const StopSignal& stop);
-  Status prepare(Deadline& deadline);
-  Result<bool> spawn(Milliseconds lease, Milliseconds grace, Deadline deadline);
-  Result<FarLink> open_relay(Deadline deadline);
-  Error with_log(Error error, Deadline deadline);
+              const TransferProgress& progress, const StopSignal* ear);
+  Status prepare(Patience& patience);
+  Result<bool> daemon_alive(const StopSignal* ear);
+  Result<bool> spawn(Milliseconds lease, Milliseconds grace, const Patience& patience);
+  Result<FarLink> open_relay(const Patience& patience);
+  Error with_log(Error error, const Patience& patience);
 };
 
 fs::path SshHost::State::root() const {
@@ -147,29 +152,29 @@ Status SshHost::State::open_receiver(const Patience& patience) {
   return {};
 }
 
-Result<bool> SshHost::State::open_files(Deadline deadline, const StopSignal& told) {
+Result<bool> SshHost::State::open_files(const Patience& patience) {
   std::erase_if(relays, [](const Relay& relay) { return relay.end.status(Deadline::after({})).has_value(); });
   if (files && !files->broken() && session->alive()) return false;
   files.reset();
-  const Patience patience = patience_of(deadline, told);
+  const Patience opening = for_opening(patience);
   if (!session || !session->alive() || doubtful) {
     session.reset();
-    TRY(session, open_session(patience));
+    TRY(session, open_session(opening));
     doubtful = false;
     std::lock_guard lock(mutex);
     address = session->address();
   }
   doubtful = true;
-  TRY(open_receiver(patience));
+  TRY(open_receiver(opening));
   doubtful = false;
   return true;
 }
 
 template <typename T>
-Result<T> SshHost::State::with_files(Deadline deadline, const StopSignal& told,
+Result<T> SshHost::State::with_files(const Patience& patience,
                                      const std::function<Result<T>(FarFiles&)>& work) {
   for (bool again = false;; again = true) {
-    TRY(bool fresh, open_files(deadline, told));
+    TRY(bool fresh, open_files(patience));
     Result<T> result = work(*files);
     if (result || !files->broken()) return std::move(result).within(session->place());
     Error error = std::move(result).error();
@@ -182,9 +187,10 @@ Result<T> SshHost::State::with_files(Deadline deadline, const StopSignal& told,
   }
 }
 
-// Goes on where it broke, for as long as a cut of the line may last since it was brought further.
+// Goes on where it broke, for as long as a cut of the line may last since it was brought further, unless it
+// is for cleaning up.
 Status SshHost::State::move(const std::function<Status(FarFiles&, const TransferProgress&)>& work,
-                            const TransferProgress& progress, const StopSignal& stop_moving) {
+                            const TransferProgress& progress, const StopSignal* ear) {
   int64_t most = -1;
   Deadline patience = Deadline::after({});
   while (true) {
@@ -193,23 +199,23 @@ Status SshHost::State::move(const std::function<Status(FarFiles&, const Transfer
       most = std::max(most, done);
       if (progress) progress(done);
     };
-    Status moved = with_files<void>(Deadline::after(kOpenLimit), stop_moving,
-                                    [&](FarFiles& far) { return work(far, told); });
+    Status moved =
+        with_files<void>({Deadline::after(kOpenLimit), ear}, [&](FarFiles& far) { return work(far, told); });
     const bool broke = !moved && moved.error().cause == Cause::unreachable && !files;
-    if (!broke || most < 0 || stop_moving.raised()) return moved;
+    if (!broke || most < 0 || !ear || ear->raised()) return moved;
     if (most > before) {
       patience = Deadline::after(kCutPatience);
     } else if (patience.passed()) {
       return moved;
     }
-    TRY(wait_for(-1, 0, Deadline::after(kBetweenTries), &stop_moving));
+    if (!wait_for(-1, 0, Deadline::after(kBetweenTries), ear)) return moved;  // why it broke says more
   }
 }
 
 // Its time does not count: bytes move, and each of them has a deadline of its own.
-Status SshHost::State::prepare(Deadline& deadline) {
+Status SshHost::State::prepare(Patience& patience) {
   if (bundle) return {};
-  const Milliseconds left = deadline.left();
+  const Milliseconds left = patience.deadline.left();
   TRY(Bundle made, options.own->bundle());
   const auto began = system_clock().now();
   const double whole = static_cast<double>(made.bytes());
@@ -218,53 +224,59 @@ Status SshHost::State::prepare(Deadline& deadline) {
                      format_bytes(whole)));
   };
   const auto work = [&](FarFiles& far, const TransferProgress& told) -> Status {
+    TRY(unless_stopped(patience.stop));
     TRY(check_fits(made, far.greeting()));
     TRY(bundle, prepare_bundle(far, made, place->workspace, told, stop()));
     return {};
   };
-  TRY(move(work, progress, stop()));
+  TRY(move(work, progress, patience.stop));
   const auto took = std::chrono::duration_cast<Milliseconds>(system_clock().now() - began);
   bytes_sent += bundle->bytes_sent;
   tell(bytes_sent == 0 ? std::string("programs were there, nothing sent")
                        : fmt::format("programs sent: {}", rate(bytes_sent, took)));
-  deadline = Deadline::after(left);
+  patience.deadline = Deadline::after(left);
   return {};
 }
 
-Error SshHost::State::with_log(Error error, Deadline deadline) {
+Error SshHost::State::with_log(Error error, const Patience& patience) {
   Result<std::string> log = with_files<std::string>(
-      deadline, stop(), [&](FarFiles& far) { return far.read(at(), "daemon.log", kMostDaemonLog); });
+      patience, [&](FarFiles& far) { return far.read(at(), "daemon.log", kMostDaemonLog); });
   if (log && !trimmed(*log).empty())
     error.message += fmt::format("; {} says: {}", (root() / "daemon.log").string(), last_lines(*log));
   return error;
 }
 
+Result<bool> SshHost::State::daemon_alive(const StopSignal* ear) {
+  return with_files<bool>({Deadline::after(kOpenLimit), ear},
+                          [&](FarFiles& far) { return far.held(at(), "lock"); });
+}
+
 // False: another was first. It hears no stop signal: what has begun to start has to be ended.
-Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, Deadline deadline) {
+Result<bool> SshHost::State::spawn(Milliseconds lease, Milliseconds grace, const Patience& patience) {
   std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
   words.insert(words.end(), {"daemon", "--root", root().string(), "--store", options.store_id, "--host",
                              options.target.name, "--lease", std::to_string(lease.count()), "--grace",
                              std::to_string(grace.count()), "--background"});
-  TRY(FarRun run, session->run(join(words, " "), "", deadline));
+  TRY(FarRun run, session->run(join(words, " "), "", patience.deadline));
   if (run.status == 0) return true;
-  Result<bool> alive =
-      with_files<bool>(deadline, stop(), [&](FarFiles& far) { return far.held(at(), "lock"); });
+  const std::string where = session->place();  // the question may find the session gone
+  Result<bool> alive = daemon_alive(patience.stop);
   if (alive && *alive) return false;
   if (run.status == kNotFound) bundle.reset();  // taken away since: brought again by the next call
   std::string said = last_lines(run.errors);
   if (said.empty()) said = run.status < 0 ? "it was killed" : fmt::format("exit code {}", run.status);
   const bool full = run.status == exit_code(Cause::no_resources);
   return with_log({full ? Cause::no_resources : Cause::unreachable,
-                   fmt::format("{}: its daemon did not start: {}", session->place(), said)},
-                  deadline);
+                   fmt::format("{}: its daemon did not start: {}", where, said)},
+                  patience);
 }
 
-Result<FarLink> SshHost::State::open_relay(Deadline deadline) {
-  const Patience patience = patience_of(deadline, stop());
-  TRY(auto opened, open_session(patience));
+Result<FarLink> SshHost::State::open_relay(const Patience& patience) {
+  const Patience opening = for_opening(patience);
+  TRY(auto opened, open_session(opening));
   std::vector<std::string> words = bundle_command(bundle->folder, "gnnflow-worker");
   words.insert(words.end(), {"relay", "--root", root().string()});
-  TRY(FarLink link, start_messages(*opened, join(words, " "), patience.deadline, patience.stop));
+  TRY(FarLink link, start_messages(*opened, join(words, " "), opening.deadline, opening.stop));
   relays.push_back({std::move(opened), link.end});
   return link;
 }
@@ -288,35 +300,39 @@ std::string SshHost::preparation() const {
 Status SshHost::start_daemon(Milliseconds lease, Milliseconds grace, Deadline deadline) {
   State& at = *state_;
   at.ready.reset();
-  TRY(at.open_files(deadline, at.stop()));
-  TRY(at.prepare(deadline));
+  Patience patience = patience_of(deadline, at.stop());
+  TRY(at.open_files(patience));
+  TRY(at.prepare(patience));
   bool spawned = false;
   while (true) {
-    TRY(bool alive, daemon_alive());
+    // What we have started is there to be ended; for what we have not, the stop signal ends the call.
+    if (spawned) patience = patience_of(patience.deadline, at.stop());
+    if (!spawned) TRY(unless_stopped(patience.stop).within(at.session->place()));
+    TRY(bool alive, at.daemon_alive(patience.stop));
     if (!alive && spawned) {
       return at.with_log({Cause::unreachable,
                           fmt::format("{}: its daemon ended as soon as it had started", at.session->place())},
-                         deadline);
+                         patience);
     }
     if (!alive) {
-      TRY(spawned, at.spawn(lease, grace, deadline));
+      TRY(spawned, at.spawn(lease, grace, patience));
+      if (spawned) patience = patience_of(patience.deadline, at.stop());
     }
-    Result<FarLink> relay = at.open_relay(deadline);
+    Result<FarLink> relay = at.open_relay(patience);
     if (relay) {
       at.ready.emplace(std::move(relay->link), relay->end, system_clock().now());
       return {};
     }
-    if (deadline.passed()) {
+    if (patience.deadline.passed()) {
       return at.with_log({Cause::unreachable, "its daemon does not answer: " + relay.error().message},
-                         Deadline::after(kOpenLimit));
+                         {Deadline::after(kOpenLimit), patience.stop});
     }
-    std::this_thread::sleep_for(std::min(kPollPause, deadline.left()));
+    std::this_thread::sleep_for(std::min(kPollPause, patience.deadline.left()));
   }
 }
 
 Result<bool> SshHost::daemon_alive() {
-  return state_->with_files<bool>(Deadline::after(kOpenLimit), state_->stop(),
-                                  [&](FarFiles& far) { return far.held(state_->at(), "lock"); });
+  return state_->daemon_alive(patience_of(Deadline::never(), state_->stop()).stop);
 }
 
 Result<MessageLink> SshHost::connect(Deadline deadline) {
@@ -325,49 +341,50 @@ Result<MessageLink> SshHost::connect(Deadline deadline) {
   const bool fresh = ready && system_clock().now() - ready->since < kRelayKept;
   if (fresh && !ready->end.status(Deadline::after({}))) return std::move(ready->link);
   ready.reset();
-  TRY(at.open_files(deadline, at.stop()));
-  TRY(at.prepare(deadline));
-  TRY(FarLink relay, at.open_relay(deadline));
+  Patience patience = patience_of(deadline, at.stop());
+  TRY(at.open_files(patience));
+  TRY(at.prepare(patience));
+  TRY(FarLink relay, at.open_relay(patience));
   return std::move(relay.link);
 }
 
 Status SshHost::put(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                     const TransferProgress& progress, const StopSignal& stop) {
-  TRY(unless_stopped(stop).within("host " + name()));
+  TRY(unless_stopped(&stop).within("host " + name()));
   return state_->move(
       [&](FarFiles& far, const TransferProgress& told) {
         return far.put(from, files, state_->at(to), told, stop);
       },
-      progress, stop);
+      progress, &stop);
 }
 
 Status SshHost::get(const fs::path& from, const std::vector<HostFile>& files, const fs::path& to,
                     const TransferProgress& progress, const StopSignal& stop) {
-  TRY(unless_stopped(stop).within("host " + name()));
+  TRY(unless_stopped(&stop).within("host " + name()));
   return state_->move(
       [&](FarFiles& far, const TransferProgress& told) {
         return far.get(state_->at(from), files, to, told, stop);
       },
-      progress, stop);
+      progress, &stop);
 }
 
 Result<std::vector<bool>> SshHost::check(const std::vector<HostFile>& files, const fs::path& at, bool digests,
                                          const StopSignal& stop) {
-  TRY(unless_stopped(stop).within("host " + name()));
-  return state_->with_files<std::vector<bool>>(Deadline::after(kOpenLimit), stop, [&](FarFiles& far) {
+  TRY(unless_stopped(&stop).within("host " + name()));
+  return state_->with_files<std::vector<bool>>({Deadline::after(kOpenLimit), &stop}, [&](FarFiles& far) {
     return far.check(state_->at(at), files, digests, stop);
   });
 }
 
 Result<std::string> SshHost::read(const fs::path& path, int64_t limit) {
-  return state_->with_files<std::string>(Deadline::after(kOpenLimit), state_->stop(),
+  return state_->with_files<std::string>(patience_of(Deadline::after(kOpenLimit), state_->stop()),
                                          [&](FarFiles& far) { return far.read(state_->at(), path, limit); });
 }
 
 Result<std::string> SshHost::read_from(const fs::path& path, int64_t offset, int64_t limit) {
-  return state_->with_files<std::string>(Deadline::after(kOpenLimit), state_->stop(), [&](FarFiles& far) {
-    return far.read_from(state_->at(), path, offset, limit);
-  });
+  return state_->with_files<std::string>(
+      patience_of(Deadline::after(kOpenLimit), state_->stop()),
+      [&](FarFiles& far) { return far.read_from(state_->at(), path, offset, limit); });
 }
 
 }  // namespace gnnflow

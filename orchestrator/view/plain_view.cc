@@ -1,6 +1,7 @@
 // Plain lines, and what views share.
 #include "orchestrator/view/plain_view.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -8,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "common/base/text.h"
+#include "common/base/utf8.h"
 
 namespace gnnflow {
 namespace {
@@ -29,10 +31,11 @@ bool has_ended(std::string_view what) {
 }  // namespace
 
 std::string printable(std::string_view text) {
-  std::string safe(text);
-  for (char& c : safe) {
-    auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || code == 0x7F) c = c == '\t' ? ' ' : '?';
+  std::string safe;
+  while (!text.empty()) {
+    const std::string_view letter = text.substr(0, std::max<size_t>(1, utf8_length(text)));
+    safe += letter == "\t" ? " " : is_unprintable(letter) ? "?" : letter;
+    text.remove_prefix(letter.size());
   }
   return safe;
 }

@@ -36,7 +36,7 @@ std::unique_ptr<RunObserver> make_live_view(ViewSetup setup);
 // One JSON object per event on `data`; each with "schema": 1.
 std::unique_ptr<RunObserver> make_json_view(ViewSetup setup);
 
-// Text of others made safe for a terminal: control characters become '?'.
+// Text of others made safe for a terminal: control characters and what is no UTF-8 become '?'.
 std::string printable(std::string_view text);
 
 // Of the terminal behind a descriptor; 80 x 24 when it does not say.

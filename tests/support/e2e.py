@@ -93,9 +93,11 @@ class Place:
 
     def unknown_outputs(self):
         """Folders of outputs that no attempt of the store has made, or one that came to nothing."""
+        folders = [p for root in self.roots() for p in (root / "outputs").glob("*/*/*")]
+        if not folders:
+            return []
         known = set(self.query("select step, key, number from attempt where state not in ('failed', 'cancelled')"))
-        return [str(p) for root in self.roots() for p in (root / "outputs").glob("*/*/*")
-                if (p.parts[-3], p.parts[-2], int(p.name)) not in known]
+        return [str(p) for p in folders if (p.parts[-3], p.parts[-2], int(p.name)) not in known]
 
     def check_nothing_left(self):
         left = self.left_behind()

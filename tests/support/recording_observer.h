@@ -10,8 +10,8 @@
 
 namespace gnnflow {
 
-// Lines: "run 3 steps", "model running: epochs 10 -> 20", "note new store", "failure model: ...", "end 0:
-// done". Progress and ticks make none.
+// Lines: "run 3 steps", "model running: epochs 10 -> 20", "note host a answers", "failure model: ...", "end
+// 0: done". Progress and ticks make none.
 class RecordingObserver : public RunObserver {
  public:
   std::function<void()> on_tick;                 // called on the engine's thread

@@ -2,8 +2,10 @@
 #include "worker/daemon/bundle_sweep.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 namespace gnnflow {
 namespace {
 
-constexpr Milliseconds kLockWait{10'000};
+constexpr Milliseconds kBetweenTries{20};
 constexpr std::string_view kTrash = "trash-";
 constexpr int64_t kYoungSeconds = 24 * 3600;
 
@@ -76,17 +78,19 @@ bool is_first_link(const fs::path& file) {
 
 class Sweep {
  public:
-  Sweep(fs::path workspace, std::string store, SweepWish wish)
+  Sweep(fs::path workspace, std::string store, SweepWish wish, const StopSignal& stop)
       : workspace_(std::move(workspace)),
         bundles_(workspace_ / "bundles"),
         store_(std::move(store)),
-        wish_(wish) {}
+        wish_(wish),
+        stop_(stop) {}
 
   Result<std::vector<SweptBundle>> run();
 
  private:
   bool is_used(const fs::path& below) const;
-  int receivers_at_work() const;
+  Result<std::optional<FileLock>> lock() const;
+  bool others_send();
   bool nobody_else() const;
   void find_bundles(Inodes& kept);
   void find_others(const Inodes& kept);
@@ -95,6 +99,7 @@ class Sweep {
   const fs::path workspace_, bundles_;
   const std::string store_;
   const SweepWish wish_;
+  const StopSignal& stop_;
   std::vector<fs::path> running_;
   std::vector<SweptBundle> swept_;  // for whoever asked
   std::vector<fs::path> doomed_;    // below bundles_, file by file
@@ -105,10 +110,27 @@ bool Sweep::is_used(const fs::path& below) const {
                      [&](const fs::path& program) { return is_inside(program.lexically_relative(below)); });
 }
 
-int Sweep::receivers_at_work() const {
-  return static_cast<int>(std::count_if(running_.begin(), running_.end(), [](const fs::path& program) {
-    return *program.begin() == "receive";
-  }));
+// Nothing when another controller kept it until our patience ended, or somebody took it all away.
+Result<std::optional<FileLock>> Sweep::lock() const {
+  const Deadline deadline = Deadline::after(wish_.patience);
+  while (true) {
+    Result<FileLock> lock = FileLock::take(bundles_ / "lock");
+    if (lock) return std::optional(*std::move(lock));
+    const Cause cause = lock.error().cause;
+    if (cause == Cause::not_found || (cause == Cause::locked && deadline.passed()))
+      return std::optional<FileLock>();
+    if (cause != Cause::locked) return lock.error();
+    pollfd stopped{stop_.descriptor(), POLLIN, 0};
+    ::poll(&stopped, 1, static_cast<int>(kBetweenTries.count()));
+    if (stop_.raised()) return Error{stop_.cause(), "stopped while another controller makes a bundle"};
+  }
+}
+
+// One receiver is of the controller that asks. Another one's may count on files that it has just sent.
+bool Sweep::others_send() {
+  running_ = running_below(bundles_);
+  return std::count_if(running_.begin(), running_.end(),
+                       [](const fs::path& program) { return *program.begin() == "receive"; }) > 1;
 }
 
 bool Sweep::nobody_else() const {
@@ -167,11 +189,10 @@ Status Sweep::remove_all() const {
 Result<std::vector<SweptBundle>> Sweep::run() {
   std::error_code error;
   if (!fs::is_directory(bundles_, error)) return swept_;
+  if (others_send()) return swept_;  // no wait would help
   // Who makes a bundle holds it: looked at is what stands when they are done.
-  TRY(FileLock lock, FileLock::take(bundles_ / "lock", Deadline::after(kLockWait)));
-  running_ = running_below(bundles_);
-  // One is of the controller that asks. Another may count on files that it has just sent.
-  if (receivers_at_work() > 1) return swept_;
+  TRY(const std::optional<FileLock> held, lock());
+  if (!held || others_send()) return swept_;
   if (wish_.all && nobody_else()) {
     Inodes all;
     swept_.push_back({"bundles", count_inodes(bundles_, all)});
@@ -191,8 +212,8 @@ Result<std::vector<SweptBundle>> Sweep::run() {
 }  // namespace
 
 Result<std::vector<SweptBundle>> sweep_bundles(const fs::path& workspace, const std::string& store,
-                                               const SweepWish& wish) {
-  return Sweep(workspace, store, wish).run();
+                                               const SweepWish& wish, const StopSignal& stop) {
+  return Sweep(workspace, store, wish, stop).run();
 }
 
 }  // namespace gnnflow

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/result.h"
+#include "common/base/stop_signal.h"
 
 namespace gnnflow {
 
@@ -15,6 +16,7 @@ struct SweepWish {
   // Also what is young, and everything, this daemon's own program too, when no other store is in the
   // workspace.
   bool all = false;
+  Milliseconds patience{10'000};  // with another controller that makes a bundle
 };
 
 struct SweptBundle {
@@ -23,8 +25,9 @@ struct SweptBundle {
 };
 
 // Below <workspace>/bundles: bundles and receivers that no process of this user runs and that were made more
-// than a day ago, and files that no bundle links to. Nothing while another controller sends programs.
+// than a day ago, and files that no bundle links to. Nothing while another controller sends programs or makes
+// a bundle; `stop` ends the wait for that.
 Result<std::vector<SweptBundle>> sweep_bundles(const fs::path& workspace, const std::string& store,
-                                               const SweepWish& wish);
+                                               const SweepWish& wish, const StopSignal& stop);
 
 }  // namespace gnnflow

@@ -253,7 +253,8 @@ void Orders::bundles(const Message& order, Answer answer) {
       effects_,
       [this, wish]() -> Result<Message> {
         const fs::path store = host_.root.parent_path();
-        TRY(std::vector<SweptBundle> swept, sweep_bundles(store.parent_path(), store.filename(), wish));
+        TRY(std::vector<SweptBundle> swept,
+            sweep_bundles(store.parent_path(), store.filename(), wish, stop_));
         Message reply = empty();
         reply.head["removed"] = Json(Json::Array{});
         for (const SweptBundle& bundle : swept) {

@@ -48,6 +48,11 @@ Result<Answer> hello(const Json&) {
   return answer;
 }
 
+bool may_run(const fs::path& file) {
+  std::error_code error;
+  return (fs::status(file, error).permissions() & fs::perms::owner_exec) != fs::perms::none && !error;
+}
+
 Result<Answer> check(const Json& request) {
   TRY(fs::path root, root_of(request));
   TRY(std::vector<WantedFile> files, files_of(request, "at"));
@@ -56,7 +61,7 @@ Result<Answer> check(const Json& request) {
   for (const WantedFile& file : files) {
     TRY(fs::path path, path_below(root, file.path));
     TRY(bool right, file_matches(path, file.bytes, digests ? file.digest : ""));
-    there.push_back(right);
+    there.push_back(right && (!file.executable || may_run(path)));
   }
   Answer answer;
   answer.members["there"] = std::move(there);

@@ -25,6 +25,12 @@ TEST(Text, WhatAnotherSaidBecomesOneLineOfLetters) {
   EXPECT_EQ(one_line("  abc\n", 2), "ab");
   EXPECT_EQ(one_line("\xC3\xA9t\xC3\xA9"), "\xC3\xA9t\xC3\xA9") << "what is not ASCII stays";
   EXPECT_EQ(one_line("\n"), "");
+  EXPECT_EQ(one_line("a\xC2\x9B"
+                     "31mb\xFF\x9B"
+                     "c"),
+            "a 31mb  c")
+      << "no terminal obeys it";
+  EXPECT_EQ(one_line("a\xC3\xA9", 2), "a") << "no letter is cut";
 }
 
 TEST(Text, IntegersAreWholeOrNothing) {

@@ -112,7 +112,7 @@ TEST(StatusText, ShowsWhyAStepFailedAndItsLastLines) {
   bad.attempt->message = "exit code 3";
   bad.tasks.push_back(task(0, "", "controller", TaskState::exited));
   bad.tasks.back().code = 3;
-  bad.tasks.back().tail = "first\nthe reason\n";
+  bad.tasks.back().tail = "first\nthe\x1b\xC2\x9B reason\n";
   status.steps.push_back(bad);
   std::string text = status_text(status, {"fails", kNow, false});
   EXPECT_NE(text.find(", took 2.0s\n"), std::string::npos) << text;
@@ -120,7 +120,7 @@ TEST(StatusText, ShowsWhyAStepFailedAndItsLastLines) {
             "  bad   exec  failed       1.5s     exit code 3\n"
             "    task 0 on controller: exited, exit code 3\n"
             "    | first\n"
-            "    | the reason\n"
+            "    | the?? reason\n"
             "failed: bad\n");
   EXPECT_EQ(status_exit_code(status), 1);
 }

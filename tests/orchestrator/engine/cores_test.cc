@@ -27,6 +27,13 @@ TEST(Cores, OfAnotherMachineAreOthers) {
   EXPECT_FALSE(cores.fits({{"m", 1}, {"n", 1}}));
 }
 
+TEST(Cores, MeetWhereBothWantSomeOfOneMachine) {
+  EXPECT_TRUE(Cores::meet({{"m", 1}, {"n", 1}}, {{"n", 2}}));
+  EXPECT_FALSE(Cores::meet({{"m", 1}}, {{"n", 1}}));
+  EXPECT_FALSE(Cores::meet({{"m", 1}}, {{"m", 0}}));
+  EXPECT_FALSE(Cores::meet({{"m", 0}}, {{"m", 1}}));
+}
+
 TEST(Cores, BeyondTheMachineAreAllOfIt) {
   Cores cores;
   cores.add_machine("m", 2);

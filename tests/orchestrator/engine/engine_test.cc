@@ -1,6 +1,7 @@
 // What a run does: decides, starts, publishes, fails, tries again.
 #include <algorithm>
 #include <atomic>
+#include <future>
 
 #include <gtest/gtest.h>
 
@@ -28,6 +29,11 @@ class Engine : public ::testing::Test {
   void add_two() {
     bench.add("a", "make", {{"value", 1}});
     bench.add("b", "make", {{"input", "${steps.a}"}});
+  }
+  void stop_after(int turns) {  // one waits for what does not come
+    bench.on_tick = [this, turns, turn = 0]() mutable {
+      if (++turn > turns) bench.stop.raise(Cause::interrupted);
+    };
   }
   EngineBench bench;
   std::map<std::string, FakeJob> special;  // by step
@@ -188,6 +194,42 @@ TEST_F(Engine, AStepThatIsTriedAgainGivesWayToo) {
   EXPECT_EQ(bench.run(), 1);
   EXPECT_EQ(bench.last("weak").number, 2);
   EXPECT_EQ(bench.last("other").state, AttemptState::succeeded);
+}
+
+// Its own cores are free: what `large` waits for would keep it for as long as `long` runs.
+TEST_F(Engine, AStepThatIsTriedAgainDoesNotWaitForOneWhoseCoresAreInUse) {
+  bench.add("long", "make", {{"cores", 1}});
+  bench.add("weak", "make", {{"cores", 1}}).retries = 1;
+  bench.add("large", "make", {{"cores", 2}});
+  special["long"] = goes_on();
+  special["weak"] = fails(Cause::failed, "no luck");
+  stop_after(300);
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.last("weak").number, 2);
+  EXPECT_EQ(bench.last("long").number, 1);
+  EXPECT_EQ(bench.last("large").id, 0);
+}
+
+TEST_F(Engine, AStepThatIsTriedAgainDoesNotWaitForOneWhoseHostIsAway) {
+  bench.add_host("node1");
+  std::promise<void> back;
+  bench.host("node1").on_order([&, gate = back.get_future().share()](const Message&) {
+    gate.wait();
+    return std::optional<Message>();
+  });
+  bench.add("weak", "make", {{"cores", 1}}).retries = 1;
+  bench.add("away", "make", {{"cores", 1}, {"host", "node1"}});
+  special["weak"] = fails(Cause::failed, "no luck");
+  bool failed = false, told = false;
+  bench.observer.on_news = [&](const StepNews& news) { failed = failed || news.what == "failed"; };
+  bench.on_tick = [&, turns = 0]() mutable {
+    const bool late = ++turns > 100;  // before the engine itself takes it for lost
+    if (late) bench.stop.raise(Cause::interrupted);
+    if ((late || failed) && !std::exchange(told, true)) back.set_value();
+  };
+  EXPECT_EQ(bench.run(), 1);
+  EXPECT_EQ(bench.last("weak").number, 2);
+  EXPECT_EQ(bench.last("away").id, 0);
 }
 
 TEST_F(Engine, SaysWhereAnOutputOfACommandLies) {

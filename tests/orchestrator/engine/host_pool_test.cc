@@ -1,6 +1,8 @@
 // Calls to hosts that are out of reach for a while.
 #include "orchestrator/engine/host_pool.h"
 
+#include <future>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/fake_clock.h"
@@ -17,7 +19,7 @@ class HostPoolTest : public ::testing::Test {
     hosts.push_back(std::make_unique<FakeHost>("far", folder.path()));
     host = static_cast<FakeHost*>(hosts.front().get());
     DaemonGreeting greeting{1, std::string(32, 'a'), Milliseconds(10'000), Milliseconds(1'000)};
-    pool = std::make_unique<HostPool>(std::move(hosts), greeting, happenings, clock);
+    pool = std::make_unique<HostPool>(std::move(hosts), greeting, happenings, clock, stop);
     pool->listen({}, {}, {});
   }
   void TearDown() override { pool->goodbye({}, Milliseconds(5'000)); }
@@ -36,6 +38,23 @@ class HostPoolTest : public ::testing::Test {
     pool->reach("far", [&](const Status& status) { reached = bool(status); });
     turn_until([&] { return reached; });
   }
+  // A long call keeps the host while somebody wants a daemon there; it ends after `end`.
+  Status reach_behind_a_long_call(const std::function<void()>& end) {
+    std::promise<void> free;
+    std::optional<Status> reached;
+    pool->work<Status>(
+        "far",
+        [gate = free.get_future().share()](Host&) {
+          gate.wait();
+          return Status();
+        },
+        [](const Status&) {});
+    pool->reach("far", [&](Status status) { reached = std::move(status); });
+    end();
+    free.set_value();
+    turn_until([&] { return reached.has_value(); });
+    return reached.value_or(Status());
+  }
   // A call that finds no way to the host so many times.
   std::optional<Status> work(int failures) {
     pool->work<Status>(
@@ -50,6 +69,7 @@ class HostPoolTest : public ::testing::Test {
   }
   TempDir folder;
   FakeClock clock;
+  StopSignal stop;
   Happenings happenings;
   FakeHost* host = nullptr;
   std::unique_ptr<HostPool> pool;
@@ -92,6 +112,42 @@ TEST_F(HostPoolTest, ATryThatTheStopSignalEndedIsNoNewsOfADaemonThatWasUp) {
     turn_until([&] { return told; });
     EXPECT_EQ(pool->stored_up().count("far"), before == HostState::up ? 1u : 0u);
   }
+}
+
+TEST_F(HostPoolTest, StartsNoDaemonWhoseTurnComesAfterTheStopSignal) {
+  const Status reached = reach_behind_a_long_call([&] { stop.raise(Cause::interrupted); });
+  ASSERT_FALSE(reached);
+  EXPECT_EQ(reached.error().cause, Cause::interrupted);
+  EXPECT_EQ(reached.error().message, "daemon of host far: stopped before it was started");
+  EXPECT_EQ(host->daemons_started(), 0);
+  EXPECT_FALSE(pool->reaching());
+  EXPECT_EQ(pool->stored_up().count("far"), 0u);
+}
+
+TEST_F(HostPoolTest, StartsNoDaemonWhoseTurnComesAfterTheRunHasFailed) {
+  const Status reached = reach_behind_a_long_call([&] { pool->wind_up(); });
+  ASSERT_FALSE(reached);
+  EXPECT_EQ(reached.error().cause, Cause::stopped);
+  EXPECT_EQ(reached.error().message, "daemon of host far: the run ends");
+  EXPECT_EQ(host->daemons_started(), 0);
+}
+
+TEST_F(HostPoolTest, ReachesAHostToCleanUpAfterTheStopSignal) {
+  stop.raise(Cause::interrupted);
+  pool->wind_up();
+  reach();
+  EXPECT_EQ(host->daemons_started(), 1);
+}
+
+// What runs there has to be ended.
+TEST_F(HostPoolTest, ReachesAHostThatWasUpWhenItsTurnComesAfterTheStopSignal) {
+  HostRow row;
+  row.name = "far";
+  row.root = host->root();
+  row.state = HostState::up;
+  pool->remember({row});
+  EXPECT_TRUE(reach_behind_a_long_call([&] { stop.raise(Cause::interrupted); }));
+  EXPECT_EQ(host->daemons_started(), 1);
 }
 
 // Its files may be reached before any daemon is wanted there.

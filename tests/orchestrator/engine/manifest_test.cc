@@ -84,7 +84,9 @@ TEST(Manifest, NamesTheFirstFileThatDoesNotFit) {
   TempDir folder;
   folder.file("a.npy", "12345");
   EXPECT_EQ(first_misfit(folder.path(), kFiles), "file below/b.npy is gone");
-  folder.file("below/b.npy", "1234567");
+  const fs::path tool = folder.file("below/b.npy", "1234567");
+  EXPECT_EQ(first_misfit(folder.path(), kFiles), "file below/b.npy cannot be run any more");
+  fs::permissions(tool, fs::perms::owner_exec, fs::perm_options::add);
   EXPECT_EQ(first_misfit(folder.path(), kFiles), "");
   folder.file("a.npy", "123");
   EXPECT_EQ(first_misfit(folder.path(), kFiles), "file a.npy has 3 bytes instead of 5");

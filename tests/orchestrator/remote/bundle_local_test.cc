@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -189,13 +191,32 @@ TEST_F(PrepareBundleTest, BundlesShareTheirFiles) {
   EXPECT_EQ(prepare(bundle).files_sent, 0);
 }
 
+// Somebody else closes the file, as each try for a lock does that is held.
+class CloseOf {
+ public:
+  explicit CloseOf(const fs::path& path) : events_(::inotify_init1(IN_CLOEXEC)) {
+    if (::inotify_add_watch(events_.get(), path.c_str(), IN_CLOSE) < 0) bug("cannot watch a file");
+  }
+  bool wait() const {
+    pollfd look{events_.get(), POLLIN, 0};
+    return ::poll(&look, 1, 60'000) == 1;
+  }
+
+ private:
+  FileDescriptor events_;
+};
+
 TEST_F(PrepareBundleTest, AFolderThatIsTakenAwayWhileItsLockIsWaitedForIsMadeAnew) {
   ASSERT_TRUE(create_folders(workspace / "bundles"));
+  ReceiverProcess receiver;
+  FarFiles far = receiver.far_files();
   {
     Result<FileLock> lock = FileLock::take(workspace / "bundles/lock");
     ASSERT_TRUE(lock);
-    std::jthread controller([&] { prepare(bundle); });
-    std::this_thread::sleep_for(Milliseconds(50));
+    CloseOf tried(workspace / "bundles/lock");
+    std::jthread controller(
+        [&] { EXPECT_TRUE(prepare_bundle(far, bundle, workspace.path(), nullptr, stop)); });
+    EXPECT_TRUE(tried.wait());
     fs::rename(workspace / "bundles", workspace / "trash");
     *lock = std::move(*FileLock::take(workspace / "trash/other"));  // lets go of the first
   }

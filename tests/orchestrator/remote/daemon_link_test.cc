@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -149,6 +151,59 @@ TEST_F(DaemonLinkTest, AnOrderThatIsNotAnsweredEndsAtItsDeadline) {
   EXPECT_EQ(exit_code(reply.error().cause), 6);
   EXPECT_EQ(reply.error().message, "host node1: its daemon gave no answer to 'ask' in time");
   EXPECT_TRUE(link->order(message_of("ask"), soon())) << "its late answer went to somebody else";
+}
+
+TEST_F(DaemonLinkTest, AnOrderThatWasGivenUpBeforeItWasSentIsNotSent) {
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  host.on_order([released](const Message& order) -> std::optional<Message> {
+    if (order.type() == "ask") released.wait();
+    return std::nullopt;
+  });
+  auto link = open();
+  link->order_later(message_of("ask"), [](const Result<Message>&) {});
+  link->order_later(message_of("echo", {}, std::string(8 << 20, 'x')), [](const Result<Message>&) {});
+  Result<Message> reply = link->order(message_of("dance"), Deadline::after(Milliseconds(20)));
+  release.set_value();
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().cause, Cause::unreachable);
+  EXPECT_TRUE(link->order(message_of("ask"), soon()));
+  for (const Message& order : host.orders()) EXPECT_NE(order.type(), "dance");
+}
+
+TEST_F(DaemonLinkTest, ADaemonThatDoesNotReadIsRefusedMoreOrders) {
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  host.on_order([released](const Message& order) -> std::optional<Message> {
+    if (order.type() == "ask") released.wait();
+    return std::nullopt;
+  });
+  std::mutex mutex;
+  std::vector<Error> refusals;
+  int told = 0;
+  std::promise<void> all_told;
+  auto link = open();
+  link->order_later(message_of("ask"), [](const Result<Message>&) {});
+  // 32 MiB may wait, one is on the way.
+  for (int i = 0; i < 8; ++i) {
+    link->order_later(message_of("ask", {}, std::string(8 << 20, 'x')), [&](const Result<Message>& reply) {
+      std::lock_guard lock(mutex);
+      if (!reply) refusals.push_back(reply.error());
+      if (++told == 8) all_told.set_value();
+    });
+  }
+  size_t refused = 0;
+  {
+    std::lock_guard lock(mutex);
+    refused = refusals.size();
+    ASSERT_GE(refused, 3u);
+    EXPECT_EQ(refusals[0].cause, Cause::unreachable);
+    EXPECT_EQ(refusals[0].message, "host node1: its daemon does not read what it is ordered");
+  }
+  release.set_value();
+  all_told.get_future().wait();
+  EXPECT_EQ(refusals.size(), refused) << "one that was taken was not answered";
+  EXPECT_TRUE(link->order(message_of("ask"), soon()));
 }
 
 TEST_F(DaemonLinkTest, TheEndIsToldOnceAndFailsEveryOrder) {

@@ -406,6 +406,21 @@ TEST_F(FarFilesTest, WhatCanBeRunCanBeRunAtBothEnds) {
   EXPECT_FALSE(may_run(target / "out/plain"));
 }
 
+TEST_F(FarFilesTest, WhatLostItsBitIsNotThereUntilItIsPutAgain) {
+  ReceiverProcess receiver;
+  FarFiles far = receiver.far_files();
+  HostFile tool = make("tool", "#!/bin/sh");
+  tool.executable = true;
+  const HostFile plain = make("plain", "x");
+  const auto check = [&] { return *far.check(at(), {tool, plain}, false, stop); };
+  ASSERT_TRUE(put(far, {tool, plain}));
+  EXPECT_EQ(check(), (std::vector<bool>{true, true}));
+  fs::permissions(root / "data/d1/tool", fs::perms::owner_exec, fs::perm_options::remove);
+  EXPECT_EQ(check(), (std::vector<bool>{false, true}));
+  ASSERT_TRUE(put(far, {tool, plain}));
+  EXPECT_EQ(check(), (std::vector<bool>{true, true}));
+}
+
 TEST_F(FarFilesTest, AGetGoesOnWhereItEndedAndNoticesDamage) {
   const HostFile file = make("x", random_bytes(12 << 20, 16));
   {

@@ -294,6 +294,29 @@ TEST_F(SshHostTest, OnceTheStopSignalIsRaisedNoProgramsAndNoFilesAreSent) {
   EXPECT_TRUE(fs::is_empty(server.home() / "work/bundles/files"));
 }
 
+TEST_F(SshHostTest, AStartThatBeganBeforeTheStopSignalEndsWithIt) {
+  SshHost first(options());
+  start_and_greet(first);
+  // Its relays never say that they are ready.
+  const fs::path waits = here / "waits";
+  ThrowawaySshd deaf({"ForceCommand case \"$SSH_ORIGINAL_COMMAND\" in *' relay '*) : > " + waits.string() +
+                      "; cat > /dev/null;; *) eval \"$SSH_ORIGINAL_COMMAND\";; esac"});
+  ASSERT_TRUE(write_file_atomically(home.path() / "known_hosts", deaf.known_hosts_line()));
+  SshHostOptions told = options();
+  told.workspace = (server.home() / "work").string();
+  told.target.port = deaf.port();
+  told.target.identity = deaf.identity();
+  told.stop = &stop;
+  SshHost host(told);
+  std::jthread raises([&] {
+    EXPECT_TRUE(wait_until([&] { return fs::exists(waits); }));
+    stop.raise(Cause::interrupted);
+  });
+  Status started = host.start_daemon(kLease, kGrace, soon());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().cause, Cause::interrupted) << started.error().message;
+}
+
 TEST_F(SshHostTest, ProgramsThatWereTakenAwayAreBroughtAgain) {
   SshHost host(options());
   start_and_greet(host);

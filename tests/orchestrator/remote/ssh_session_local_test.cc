@@ -553,16 +553,20 @@ TEST_F(SshSessionTest, TheStopSignalEndsTheWaitForAProgram) {
   trust(server);
   auto session = open(target_of(server));
   ASSERT_TRUE(session);
-  StopSignal stop;
-  std::jthread raises([&] {
-    ::usleep(200'000);
-    stop.raise(Cause::interrupted);
-  });
+  const auto raise_soon = [](StopSignal& stop) {
+    return std::jthread([&] {
+      ::usleep(200'000);
+      stop.raise(Cause::interrupted);
+    });
+  };
+  StopSignal stop, later;
+  std::jthread raises = raise_soon(stop);
   Result<FarRun> run = session->run("sleep 300", "", soon(), &stop);
   ASSERT_FALSE(run);
   EXPECT_EQ(run.error().cause, Cause::interrupted);
   EXPECT_TRUE(run.error().message.starts_with(place(server) + ": ")) << run.error().message;
-  Result<FarLink> link = start_messages(*session, "sleep 300", soon(), &stop);
+  raises = raise_soon(later);
+  Result<FarLink> link = start_messages(*session, "sleep 300", soon(), &later);
   ASSERT_FALSE(link);
   EXPECT_EQ(link.error().cause, Cause::interrupted);
   EXPECT_TRUE(session->alive());

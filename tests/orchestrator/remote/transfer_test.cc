@@ -203,6 +203,19 @@ TEST_F(TransferTest, WhatCanBeRunCanBeRunAtBothEnds) {
   EXPECT_FALSE(may_run(workspace / "out/plain"));
 }
 
+TEST_F(TransferTest, WhatLostItsBitIsNotThereUntilItIsPutAgain) {
+  HostFile tool = make("tool", "#!/bin/sh");
+  tool.executable = true;
+  const HostFile plain = make("plain", "x");
+  const auto check = [&] { return *host.check({tool, plain}, "data/d1", false, stop); };
+  ASSERT_TRUE(put({tool, plain}));
+  EXPECT_EQ(check(), (std::vector<bool>{true, true}));
+  fs::permissions(host.root() / "data/d1/tool", fs::perms::owner_exec, fs::perm_options::remove);
+  EXPECT_EQ(check(), (std::vector<bool>{false, true}));
+  ASSERT_TRUE(put({tool, plain}));
+  EXPECT_EQ(check(), (std::vector<bool>{true, true}));
+}
+
 TEST_F(TransferTest, ChecksSizesAndDigests) {
   const std::vector<HostFile> files = {make("same", "abc"), make("other", "abc"), make("short", "abc"),
                                        make("none", "abc")};

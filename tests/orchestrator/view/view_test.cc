@@ -63,12 +63,13 @@ struct Shown {
 
 void play_short_run(RunObserver& view) {
   view.run_began(3, "tiny", 2);
-  view.note("new store in .gnnflow/tiny");
+  view.note("host a answers again");
   view.step_news({"graph", "generate", "cached", "nothing changed", 0});
   view.step_news({"model", "train", "running", "epochs 2 -> 4", 0});
   view.step_progress("model", "rank 0", {"epoch 3", 5, 10, "batches", "loss 1.21"});
   view.step_news({"model", "train", "failed", "rank 1 on node2: killed by signal 9", 12.34});
-  view.failure("model", "rank 1 on node2: killed by signal 9", "first\nsec\x1b[31mond\n\n");
+  view.failure("model", "rank 1 on node2: killed by signal 9",
+               "first\nsec\x1b[31mon\xC3\xA9\xC2\x9B\xFF\n\n");
   view.run_ended(1, "failed: model");
 }
 
@@ -77,13 +78,13 @@ TEST(PlainView, GivesOneLinePerChangeOfState) {
   play_short_run(*make_plain_view(shown.setup));
   EXPECT_EQ(shown.talk,
             "run 3 of tiny: 2 steps\n"
-            "new store in .gnnflow/tiny\n"
+            "host a answers again\n"
             "graph: cached: nothing changed\n"
             "model: running: epochs 2 -> 4\n"
             "model: failed after 12.3s: rank 1 on node2: killed by signal 9\n"
             "  the end of the log of model:\n"
             "  | first\n"
-            "  | sec?[31mond\n");
+            "  | sec?[31mon\xC3\xA9??\n");
   EXPECT_EQ(shown.data, "failed: model\n");
 }
 

@@ -2,6 +2,8 @@
 // real bundles.
 #include "worker/daemon/bundle_sweep.h"
 
+#include <optional>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -17,6 +19,7 @@ const std::string kOld(32, 'a'), kNew(32, 'b'), kStore(32, 'c'), kOtherStore(32,
 // Two bundles that share a library.
 struct Workspace {
   TempDir folder;
+  StopSignal stop;
   fs::path bundles = folder / "bundles";
 
   Workspace() {
@@ -40,7 +43,7 @@ struct Workspace {
   }
   bool has(const std::string& name) const { return fs::exists(bundles / name); }
   std::vector<SweptBundle> sweep(const SweepWish& wish) const {
-    Result<std::vector<SweptBundle>> swept = sweep_bundles(folder.path(), kStore, wish);
+    Result<std::vector<SweptBundle>> swept = sweep_bundles(folder.path(), kStore, wish, stop);
     EXPECT_TRUE(swept) << swept.error().message;
     return swept ? *swept : std::vector<SweptBundle>();
   }
@@ -116,9 +119,31 @@ TEST(BundleSweep, OfEverythingLeavesTheFolderToAnotherStore) {
 
 TEST(BundleSweep, OfAWorkspaceWithoutBundlesIsNothing) {
   TempDir folder;
-  Result<std::vector<SweptBundle>> swept = sweep_bundles(folder.path(), kStore, {.all = true});
+  const StopSignal stop;
+  Result<std::vector<SweptBundle>> swept = sweep_bundles(folder.path(), kStore, {.all = true}, stop);
   ASSERT_TRUE(swept) << swept.error().message;
   EXPECT_TRUE(swept->empty());
+}
+
+TEST(BundleSweep, IsNothingWhileAnotherControllerMakesABundle) {
+  Workspace workspace;
+  workspace.age(kOld);
+  std::optional<FileLock> maker = *FileLock::take(workspace.bundles / "lock");
+  EXPECT_TRUE(workspace.sweep({.dry_run = true, .patience = Milliseconds(0)}).empty());
+  EXPECT_TRUE(workspace.sweep({.all = true, .patience = Milliseconds(50)}).empty());
+  EXPECT_TRUE(workspace.has(kOld));
+  maker.reset();
+  EXPECT_EQ(workspace.sweep({.patience = Milliseconds(0)}).size(), 1u);
+}
+
+TEST(BundleSweep, WaitsForAnotherControllerNoLongerThanTheDaemonLives) {
+  Workspace workspace;
+  const FileLock maker = *FileLock::take(workspace.bundles / "lock");
+  workspace.stop.raise(Cause::terminated);
+  Result<std::vector<SweptBundle>> swept = sweep_bundles(workspace.folder.path(), kStore, {}, workspace.stop);
+  ASSERT_FALSE(swept);
+  EXPECT_EQ(swept.error().cause, Cause::terminated);
+  EXPECT_EQ(swept.error().message, "stopped while another controller makes a bundle");
 }
 
 }  // namespace

@@ -2,10 +2,7 @@
 #include "worker/daemon/channel.h"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "common/base/text.h"
 #include "worker/daemon/kept_reports.h"
 
 namespace gnnflow {
@@ -16,11 +13,6 @@ Message named(std::string_view type, std::string body = "") {
   message.head["type"] = type;
   message.body = std::move(body);
   return message;
-}
-
-int64_t resident_bytes() {
-  const std::vector<std::string> pages = split(*read_file("/proc/self/statm"), ' ');
-  return *parse_integer(pages.at(1)) * ::sysconf(_SC_PAGESIZE);
 }
 
 struct ChannelTest : testing::Test {
@@ -43,27 +35,6 @@ TEST_F(ChannelTest, TakesOneMessageOfAnySizeAndSendsTheRestWhenItIsRead) {
   EXPECT_EQ(got->body, body);
   EXPECT_FALSE(channel.wants_to_write());
   EXPECT_FALSE(channel.cut_off());
-}
-
-// A reader who is always a little behind: what was sent is not kept.
-TEST_F(ChannelTest, WhatNeverDrainsDoesNotGrow) {
-  constexpr int64_t kTotal = int64_t{768} << 20;  // more than a sanitizer keeps of what was freed
-  const Message message = named("part", std::string(256 << 10, 'x'));
-  std::string buffer(1 << 20, '\0');
-  const int64_t before = resident_bytes();
-  int64_t sent = 0;
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(channel.send(message));
-  while (sent < kTotal) {
-    ASSERT_TRUE(channel.send(message));
-    sent += 256 << 10;
-    for (int64_t left = 256 << 10; left > 0;) {
-      const ssize_t got = ::recv(ends.second.get(), buffer.data(), static_cast<size_t>(left), MSG_DONTWAIT);
-      if (got > 0) left -= got;
-      if (got < 0) channel.flush();
-    }
-    ASSERT_TRUE(channel.wants_to_write());
-  }
-  EXPECT_LT(resident_bytes() - before, kTotal / 3 * 2);
 }
 
 TEST_F(ChannelTest, CutsOffWhoDoesNotReadByBytes) {
