@@ -63,16 +63,16 @@ class Place:
     def log(self):
         return (self.folder / "controller.log").read_text(errors="replace")
 
+    def states(self):
+        """The folders of all states: of workflows in this place and in a folder of it."""
+        return [p.parent for pattern in (".gnnflow/*", "*/.gnnflow/*") for p in self.folder.glob(pattern + "/gnnflow.db")]
+
     def query(self, sql, *values):
-        database = sqlite3.connect(f"file:{self.state()}/gnnflow.db?mode=ro", uri=True)
-        try:
-            return database.execute(sql, values).fetchall()
-        finally:
-            database.close()
+        return answer(self.state(), sql, *values)
 
     def roots(self):
         """The folders of all host entries of this place."""
-        found = list(self.folder.glob(".gnnflow/*/*/controller"))
+        found = [p for state in self.states() for p in state.glob("*/controller")]
         return found + list((self.home / ".cache/gnnflow").glob("*/*"))
 
     def processes(self):
@@ -96,7 +96,8 @@ class Place:
         folders = [p for root in self.roots() for p in (root / "outputs").glob("*/*/*")]
         if not folders:
             return []
-        known = set(self.query("select step, key, number from attempt where state not in ('failed', 'cancelled')"))
+        made = "select step, key, number from attempt where state not in ('failed', 'cancelled')"
+        known = {row for state in self.states() for row in answer(state, made)}
         return [str(p) for p in folders if (p.parts[-3], p.parts[-2], int(p.name)) not in known]
 
     def check_nothing_left(self):
@@ -129,6 +130,15 @@ class Place:
         for root in self.roots():  # a killed daemon leaves its socket
             shutil.rmtree(socket_folder(root), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def answer(state, sql, *values):
+    """What the store in the folder of this state answers."""
+    database = sqlite3.connect(f"file:{state}/gnnflow.db?mode=ro", uri=True)
+    try:
+        return database.execute(sql, values).fetchall()
+    finally:
+        database.close()
 
 
 def marked(mark):
