@@ -447,7 +447,7 @@ void Attempt::clean() {
   }
   if (stored && good && checkpoints_) {
     ++open_;
-    checkpoints_->remove([this] { cleaned(); });
+    checkpoints_->remove(step_->options.integer_or("epochs", 0), [this] { cleaned(); });
   }
   // Never from inside the call that ended it: whoever made it may still be walking over attempts.
   bench_.timers.after(Milliseconds(0), [this] { cleaned(); });

@@ -329,9 +329,27 @@ void Checkpoints::send(const std::string& host, int64_t epoch, std::function<voi
   });
 }
 
-void Checkpoints::remove(std::function<void()> then) {
+bool Checkpoints::go_beyond(int64_t epochs) {
+  const auto here = complete_checkpoints(folder(std::string(kController)));
+  if (!here.empty() && here.front() > epochs) return true;
+  const auto attempts = bench_.read(bench_.store.attempts());
+  if (!attempts) return true;
+  int64_t furthest = 0;  // of those too large to be copied here
+  for (const AttemptRow& attempt : *attempts) {
+    if (attempt.step != step_ || attempt.resume_key != resume_key_) continue;
+    if (attempt.state != AttemptState::succeeded) {
+      furthest = std::max(furthest, attempt.metrics.integer_or("checkpoint", 0));
+    } else if (epochs_in(attempt.metrics) >= furthest) {
+      furthest = 0;
+    }
+  }
+  return furthest > epochs;
+}
+
+void Checkpoints::remove(int64_t epochs, std::function<void()> then) {
   stop();
   waiting_.reset();
+  if (go_beyond(epochs)) return then();
   if (!copying_) return remove_rows_and_folders(then);
   when_idle_ = [this, then = std::move(then)] { remove_rows_and_folders(then); };
 }

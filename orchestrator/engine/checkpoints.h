@@ -50,8 +50,9 @@ class Checkpoints {
   // Hosts that may have had some and could not be asked by the last find().
   const std::set<std::string>& out_of_reach() const { return out_of_reach_; }
 
-  // Everywhere: the result holds what is still wanted.
-  void remove(std::function<void()> then);
+  // Everywhere: the result of `epochs` holds what is still wanted. None, when a longer training has not ended:
+  // a quick look with fewer epochs costs it nothing.
+  void remove(int64_t epochs, std::function<void()> then);
 
  private:
   struct Search;
@@ -67,6 +68,7 @@ class Checkpoints {
   void bring_result(const std::string& host, const Piece& piece, std::function<void(Result<fs::path>)> then);
   void fetch(const FoundCheckpoint& checkpoint, std::function<void(Status)> then);
   void send(const std::string& host, int64_t epoch, std::function<void(Status)> then);
+  bool go_beyond(int64_t epochs);
   void remove_rows_and_folders(const std::function<void()>& then);
 
   Workbench& bench_;

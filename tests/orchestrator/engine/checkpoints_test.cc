@@ -218,6 +218,33 @@ TEST_F(CheckpointsTest, AreRemovedEverywhereWhenTheResultIsThere) {
   EXPECT_TRUE(bench.store().locations_of(folder.filename().string()).value().empty());
 }
 
+TEST_F(CheckpointsTest, OfALongerTrainingOutliveAShorterOneAndAreGoneWithItsOwnEnd) {
+  to_make = {7};
+  ASSERT_EQ(bench.run(), 1);
+  bench.step("model").options["epochs"] = 5;
+  failing = false;
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_TRUE(is_here(7));
+  EXPECT_TRUE(fs::exists(there() / "7"));
+  bench.step("model").options["epochs"] = 10;
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_TRUE(spec.has("resume"));
+  EXPECT_FALSE(fs::exists(here()));
+  EXPECT_FALSE(fs::exists(there()));
+}
+
+TEST_F(CheckpointsTest, OfOneTooLargeForACopyOutliveAShorterTrainingToo) {
+  bench.step("model").options["checkpoint_copy"] = 0;
+  to_make = {7};
+  wait_for_copies = false;
+  ASSERT_EQ(bench.run(), 1);
+  bench.step("model").options["epochs"] = 5;
+  failing = false;
+  ASSERT_EQ(bench.run(), 0);
+  EXPECT_FALSE(is_here(7));
+  EXPECT_TRUE(fs::exists(there() / "7"));
+}
+
 TEST_F(CheckpointsTest, OfAResultThatWasRemovedByHandOnItsHostAreTakenFromTheCopyHere) {
   failing = false;
   const auto finished = [&](const Json& order) {
